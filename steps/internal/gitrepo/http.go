@@ -1,0 +1,220 @@
+package gitrepo
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"slipway/steps/internal/failure"
+)
+
+// httpConnection speaks Git's smart HTTP (gitprotocol-http). go-git's own transport is not used: it drops Retry-After
+// and the bodies of errors, and knows no protocol version 2.
+type httpConnection struct {
+	base   *url.URL
+	auth   Auth
+	agent  string
+	idle   time.Duration
+	client *http.Client
+}
+
+func newHTTP(u *url.URL, o Options) (*httpConnection, error) {
+	roots, err := certificates(o.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	auth := o.Auth
+	if auth.Username == "" {
+		auth.Username = u.User.Username()
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone() // brings proxies from the environment, and time limits
+	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	base := *u
+	base.User, base.RawQuery, base.Fragment = nil, "", ""
+	base.Path = strings.TrimSuffix(base.Path, "/")
+	base.RawPath = ""
+	return &httpConnection{
+		base: &base, auth: auth, agent: o.UserAgent, idle: o.IdleTimeout,
+		client: &http.Client{Transport: transport, CheckRedirect: checkRedirect},
+	}, nil
+}
+
+// certificates returns the system's trusted certificates and those of a file; nil stands for the system's alone.
+func certificates(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, failure.New(failure.Usage, "give the path of a PEM file", "CA file: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, failure.New(failure.Usage, "give a file with certificates in PEM form", "CA file %s: no certificate found", file)
+	}
+	return pool, nil
+}
+
+func checkRedirect(next *http.Request, via []*http.Request) error {
+	if next.Method != http.MethodGet {
+		return fmt.Errorf("%w: redirected from %s to %s", errNotGit, via[0].URL.Redacted(), next.URL.Redacted())
+	}
+	if via[0].URL.Scheme == "https" && next.URL.Scheme != "https" {
+		return fmt.Errorf("%w: redirected from https to %s", errNotGit, next.URL.Redacted())
+	}
+	if len(via) >= 10 {
+		return fmt.Errorf("%w: too many redirects", errNotGit)
+	}
+	return nil
+}
+
+func (c *httpConnection) close() error {
+	c.client.CloseIdleConnections()
+	return nil
+}
+
+func (c *httpConnection) open(ctx context.Context, service string, v2 bool) (conversation, error) {
+	u := *c.base
+	u.Path += "/info/refs"
+	u.RawQuery = "service=" + service
+	res, body, err := c.do(ctx, http.MethodGet, &u, service, v2, nil)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	defer body.Close()
+	if err := checkType(res, body, "application/x-"+service+"-advertisement"); err != nil {
+		return nil, c.explain(err)
+	}
+	all, err := io.ReadAll(body)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	// Redirects are followed here only; requests then go where the advertisement came from, as Git does.
+	if final := res.Request.URL; final.Host != c.base.Host || !strings.HasPrefix(final.Path, c.base.Path) || final.Scheme != c.base.Scheme {
+		if path, ok := strings.CutSuffix(final.Path, "/info/refs"); ok {
+			if final.Host != c.base.Host {
+				// The HTTP client drops the credentials on the way to another host. They stay dropped.
+				c.auth = Auth{}
+			}
+			c.base = &url.URL{Scheme: final.Scheme, Host: final.Host, Path: path}
+		}
+	}
+	packets := newPacketReader(bytes.NewReader(all))
+	if bytes.HasPrefix(all, []byte("001e# service=")) || bytes.HasPrefix(all, []byte("001f# service=")) {
+		// A preamble of smart HTTP in version 0, and in version 2 with some servers: one line and a flush.
+		for kind := packetData; kind != packetFlush; {
+			if kind, _, err = packets.next(); err != nil {
+				return nil, c.explain(unexpectedEOF(err))
+			}
+		}
+	}
+	return &httpConversation{c: c, service: service, v2: v2, packets: packets}, nil
+}
+
+func (c *httpConnection) explain(err error) error { return classify(c.base.String(), err) }
+
+// do sends one request; the caller closes the body. A status other than 200 is a StatusError.
+func (c *httpConnection) do(ctx context.Context, method string, u *url.URL, service string, v2 bool, body []byte) (*http.Response, io.ReadCloser, error) {
+	ctx, idle := watchIdle(ctx, c.idle)
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	if err != nil {
+		idle.Close()
+		return nil, nil, err
+	}
+	req.Header.Set("User-Agent", "git/"+c.agent) // forges send other clients to their web pages
+	if v2 {
+		req.Header.Set("Git-Protocol", "version=2")
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-"+service+"-request")
+		req.Header.Set("Accept", "application/x-"+service+"-result")
+	}
+	switch {
+	case c.auth.Bearer && c.auth.Token != "":
+		req.Header.Set("Authorization", "Bearer "+c.auth.Token)
+	case c.auth.Token != "":
+		user := c.auth.Username
+		if user == "" {
+			user = "oauth2"
+		}
+		req.SetBasicAuth(user, c.auth.Token)
+	case c.auth.Username != "" || c.auth.Password != "":
+		req.SetBasicAuth(c.auth.Username, c.auth.Password)
+	}
+	res, err := c.client.Do(req)
+	if err != nil {
+		err = idle.explain(err)
+		idle.Close()
+		// The text of url.Error repeats the whole URL, which stands in front of every error already.
+		var wrapped *url.Error
+		if errors.As(err, &wrapped) && !isNetwork(wrapped.Err) {
+			return nil, nil, wrapped.Err
+		} else if wrapped != nil {
+			return nil, nil, &transportError{wrapped}
+		}
+		return nil, nil, err
+	}
+	idle.ReadCloser = res.Body
+	if res.StatusCode != http.StatusOK {
+		defer idle.Close()
+		page, _ := io.ReadAll(io.LimitReader(idle, 2048)) // what cannot be read of an error page is no error of its own
+		return nil, nil, &StatusError{Status: res.StatusCode, Message: readable(page), RetryAfter: retryAfter(res.Header)}
+	}
+	return res, idle, nil
+}
+
+// transportError hides the URL in the text of an url.Error and keeps its chain.
+type transportError struct{ err *url.Error }
+
+func (e *transportError) Error() string { return e.err.Err.Error() }
+func (e *transportError) Unwrap() error { return e.err }
+
+func checkType(res *http.Response, body io.Reader, want string) error {
+	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	if kind == want {
+		return nil
+	}
+	page, _ := io.ReadAll(io.LimitReader(body, 2048))
+	if text := readable(page); text != "" {
+		return fmt.Errorf("%w: a page of type %q that says: %s", errNotGit, kind, text)
+	}
+	return fmt.Errorf("%w: an empty page of type %q", errNotGit, kind)
+}
+
+type httpConversation struct {
+	c       *httpConnection
+	service string
+	v2      bool
+	packets *packetReader
+}
+
+func (h *httpConversation) greeting() *packetReader { return h.packets }
+func (h *httpConversation) reusable() bool          { return true }
+func (h *httpConversation) close() error            { return nil }
+
+func (h *httpConversation) send(ctx context.Context, body []byte) (io.ReadCloser, error) {
+	u := *h.c.base
+	u.Path += "/" + h.service
+	res, reply, err := h.c.do(ctx, http.MethodPost, &u, h.service, h.v2, body)
+	if err != nil {
+		return nil, h.c.explain(err)
+	}
+	if err := checkType(res, reply, "application/x-"+h.service+"-result"); err != nil {
+		reply.Close()
+		return nil, h.c.explain(err)
+	}
+	return reply, nil
+}

@@ -1,0 +1,135 @@
+package gitrepo
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+)
+
+// journal is what an Advance writes down before it touches the first file. Without it a run that was killed among the
+// files would leave other people's releases looking like local changes, and the next run would publish or revert them.
+type journal struct {
+	From      string            `json:"from"`
+	To        string            `json:"to"`
+	Branch    string            `json:"branch"`
+	Remote    string            `json:"remote"`
+	Published map[string]string `json:"published,omitempty"`
+}
+
+func (j journal) hashes() map[string]Hash {
+	all := map[string]Hash{}
+	for p, h := range j.Published {
+		all[p] = plumbing.NewHash(h)
+	}
+	return all
+}
+
+func (w *Worktree) journalFile() string { return filepath.Join(w.dot, "slipway-advance.json") }
+
+func (w *Worktree) writeJournal(j journal) error {
+	data, err := json.Marshal(j)
+	if err != nil {
+		return err
+	}
+	return replaceFile(w.journalFile(), data)
+}
+
+// Resume finishes an Advance that was killed, and does nothing when there was none.
+func (w *Worktree) Resume() error {
+	data, err := os.ReadFile(w.journalFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var j journal
+	if err := json.Unmarshal(data, &j); err != nil {
+		return fmt.Errorf("%s: %w", w.journalFile(), err)
+	}
+	head := w.head.Hash.String()
+	if head != j.From && head != j.To {
+		// Somebody checked out something else since, and with it every file.
+		return os.Remove(w.journalFile())
+	}
+	from, err := object.GetCommit(w.repo.Storer, plumbing.NewHash(j.From))
+	if err != nil {
+		return err
+	}
+	moves, err := w.moves(from, plumbing.NewHash(j.To))
+	if err != nil {
+		return err
+	}
+	if err := w.refuseLoss(moves, j.hashes()); err != nil {
+		return err
+	}
+	return w.finish(j, moves)
+}
+
+// finish lays out the files, then the index, then the refs; each may have been done already.
+func (w *Worktree) finish(j journal, moves []move) error {
+	idx, err := w.index()
+	if err != nil {
+		return err
+	}
+	for _, m := range moves {
+		if idx.sparse(m.path) {
+			continue
+		}
+		if err := w.lay(m); err != nil {
+			return err
+		}
+	}
+	if err := w.updateIndex(moves); err != nil {
+		return err
+	}
+	to := plumbing.NewHash(j.To)
+	if err := w.updateRefs(j.Branch, j.Remote, to); err != nil {
+		return err
+	}
+	if w.head, err = object.GetCommit(w.repo.Storer, to); err != nil {
+		return err
+	}
+	return os.Remove(w.journalFile())
+}
+
+// lay writes one file unless it is there already, with the line ends that the checkout has.
+func (w *Worktree) lay(m move) error {
+	now, err := w.dir.read(m.path)
+	if err != nil {
+		return err
+	}
+	if sameFile(now, m.to) {
+		return nil
+	}
+	to := m.to
+	if now != nil && to != nil && w.convertsLineEnds(m.path, to) && hasCRLF(now.Data) && !hasCRLF(to.Data) {
+		to = &File{Mode: to.Mode, Data: toCRLF(to.Data)}
+	}
+	return w.dir.write(m.path, to)
+}
+
+func (w *Worktree) updateRefs(branch, remote string, to Hash) error {
+	if w.branch == "" {
+		if err := w.repo.Storer.SetReference(plumbing.NewHashReference(plumbing.HEAD, to)); err != nil {
+			return err
+		}
+	} else if err := w.repo.Storer.SetReference(plumbing.NewHashReference(plumbing.NewBranchReferenceName(w.branch), to)); err != nil {
+		return err
+	}
+	// The remote-tracking branch, if the checkout has one for where the commit was published.
+	if url, err := w.Origin(); err != nil || url != remote {
+		return err
+	}
+	tracking := plumbing.NewRemoteReferenceName("origin", branch)
+	if _, err := w.repo.Storer.Reference(tracking); err != nil {
+		return nil
+	}
+	return w.repo.Storer.SetReference(plumbing.NewHashReference(tracking, to))
+}

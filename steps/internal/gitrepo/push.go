@@ -1,0 +1,147 @@
+package gitrepo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+
+	"slipway/retry"
+)
+
+// Swap publishes a built commit: the branch moves from the commit's parent to the commit in one step on the server, or
+// stays where it is. When it was no longer at the parent the error is ErrDiverged; when the answer was lost it is
+// ErrUncertain. Both are transient, and what to try again is the whole attempt, from reading the tip. It never forces.
+func (r *Remote) Swap(ctx context.Context, branch string, b *Built) error {
+	what := "push to " + branch
+	ref := plumbing.NewBranchReferenceName(branch)
+	talk, adv, err := r.openPush(ctx)
+	if err != nil {
+		return err
+	}
+	defer talk.close()
+	// The old value of the ref is the commit that ours was built on and never what is advertised now: a fresher one
+	// would overwrite, without a trace, what came in between. Comparing them saves sending a pack that cannot be taken.
+	old := b.Parents[0]
+	if at := adv.References[ref.String()]; at != old {
+		return retry.Transient(fmt.Errorf("%s: %w: it is at %s, not at %s", what, ErrDiverged, at, old))
+	}
+	req := packp.NewReferenceUpdateRequest()
+	for _, c := range []capability.Capability{capability.ReportStatus, capability.Sideband64k} {
+		if !adv.Capabilities.Supports(c) {
+			continue
+		}
+		if err := req.Capabilities.Set(c); err != nil {
+			return err
+		}
+	}
+	req.Commands = []*packp.Command{{Name: ref, Old: old, New: b.Hash}}
+	deltas := !r.noDeltas && !adv.Capabilities.Supports(capability.Capability("no-thin"))
+	pack, err := writePack(b.objects, deltas)
+	if err != nil {
+		return err
+	}
+	req.Packfile = io.NopCloser(bytes.NewReader(pack))
+	var body bytes.Buffer
+	if err := req.Encode(&body); err != nil {
+		return err
+	}
+	reply, err := talk.send(ctx, body.Bytes())
+	if err != nil {
+		return uncertain(what, err)
+	}
+	defer reply.Close()
+	return r.readReport(what, talk, reply, req.Capabilities.Supports(capability.Sideband64k))
+}
+
+// CanPush asks the server whether these credentials may push at all, and sends nothing.
+func (r *Remote) CanPush(ctx context.Context) error {
+	talk, _, err := r.openPush(ctx)
+	if err != nil {
+		return err
+	}
+	return talk.close()
+}
+
+func (r *Remote) openPush(ctx context.Context) (conversation, *packp.AdvRefs, error) {
+	talk, err := r.conn.open(ctx, receivePack, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	u := &uploadService{}
+	if err := u.greet(talk.greeting()); err != nil {
+		talk.close()
+		return nil, nil, classify(r.url, err)
+	}
+	if u.adv == nil {
+		talk.close()
+		return nil, nil, classify(r.url, fmt.Errorf("%w: a push was greeted in protocol version 2", errNotGit))
+	}
+	return talk, u.adv, nil
+}
+
+// uncertain marks an error that came after the push was on its way. An answer with a status is no such error, unless a
+// proxy gave it: a gateway's time limit ends while the server goes on.
+func uncertain(what string, err error) error {
+	var status *StatusError
+	if errors.As(err, &status) && status.Status < 500 || !retry.IsTransient(err) {
+		return err
+	}
+	return retry.Transient(fmt.Errorf("%s: %w: %w", what, ErrUncertain, err))
+}
+
+func (r *Remote) readReport(what string, talk conversation, reply io.Reader, banded bool) error {
+	var messages bytes.Buffer
+	var stream io.Reader
+	if talk.reusable() {
+		stream = reply
+	} else {
+		stream = talk.greeting().r
+	}
+	if banded {
+		stream = &sideband{packets: newPacketReader(stream), messages: &messages}
+	}
+	status := packp.NewReportStatus()
+	if err := status.Decode(stream); err != nil {
+		var server *ServerError
+		if errors.As(err, &server) {
+			return classifyPush(what, &PushError{Status: server.Message, Messages: tidy(messages.String())})
+		}
+		// A report that cannot be read says nothing about the push.
+		return retry.Transient(fmt.Errorf("%s: %w: %w", what, ErrUncertain, unexpectedEOF(err)))
+	}
+	// Read to the end: the connection can then be used again, and late messages of hooks are not lost.
+	_, _ = io.Copy(io.Discard, stream)
+	if status.UnpackStatus != "ok" {
+		push := &PushError{Status: "unpack: " + status.UnpackStatus, Messages: tidy(messages.String())}
+		if !r.noDeltas {
+			// The next attempt sends whole objects, in case the server did not have what a delta was made against.
+			r.noDeltas = true
+			return retry.Transient(fmt.Errorf("%s: %w", what, push))
+		}
+		return classifyPush(what, push)
+	}
+	for _, c := range status.CommandStatuses {
+		if c.Status != "ok" {
+			return classifyPush(what, &PushError{Status: c.Status, Messages: tidy(messages.String())})
+		}
+	}
+	return nil
+}
+
+// tidy joins the lines of a server's messages, without the blank ones and the frames that forges draw around them.
+func tidy(messages string) string {
+	var lines []string
+	for line := range strings.Lines(strings.ReplaceAll(messages, "\r", "\n")) {
+		if line = strings.Trim(line, " \t\n="); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
