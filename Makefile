@@ -1,0 +1,53 @@
+# Every target says what it is for: make help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null)
+COMMIT ?= $(shell git rev-parse --verify --quiet HEAD 2>/dev/null)
+LDFLAGS := -s -w -X slipway/steps.linkedVersion=$(VERSION) -X slipway/steps.linkedCommit=$(COMMIT)
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+TOOL := go tool -modfile=tools.mod
+FUZZTIME ?= 30s
+
+.PHONY: help build build-all test lint fmt generate demo bench fuzz clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
+
+build: ## build the static binary for this machine: bin/slipway
+	$(BUILD) -o bin/slipway .
+
+build-all: ## build the static binaries for Linux on amd64 and arm64: dist/
+	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/slipway-linux-amd64 .
+	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/slipway-linux-arm64 .
+
+test: ## run all tests under the race detector
+	go test -race -timeout 15m ./...
+
+lint: ## check formatting, layers and the rest of .golangci.yml, and that the dependency set compiles
+	$(TOOL) golangci-lint run
+	go vet -tags dependencies .
+
+fmt: ## format the code
+	$(TOOL) golangci-lint fmt
+
+generate: ## write docs/reference.md from the flags
+	go generate ./...
+
+demo: ## release and revert on a real Git server on loopback
+	go run ./examples/demo
+
+bench: ## compare with the git and kustomize command lines, which takes a while
+	go run ./bench
+
+fuzz: ## run each fuzz target for FUZZTIME
+	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r package; do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' "$$package"/*_test.go | cut -c6-); do \
+			echo "$$package $$target"; \
+			go test "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME); \
+		done; \
+	done
+
+clean: ## remove what was built
+	rm -rf bin dist

@@ -1,0 +1,304 @@
+package steps
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"go.uber.org/zap"
+
+	"slipway/retry"
+	"slipway/steps/internal/failure"
+	"slipway/steps/internal/gitrepo"
+	"slipway/steps/internal/release"
+)
+
+// CommitPush publishes what differs between a checkout and the commit it was made from.
+type CommitPush struct {
+	Dir     string
+	Paths   []string
+	Message string
+	Release string
+	History int64
+	DryRun  bool
+	Record  string
+	// AllowReverted publishes an image although a revert took it away.
+	AllowReverted bool
+
+	git      gitOptions
+	build    build
+	identity identity
+}
+
+// commitPushDetails is the part of the result that only this step has.
+type commitPushDetails struct {
+	Revision string               `json:"revision,omitempty"`
+	Branch   string               `json:"branch"`
+	Release  string               `json:"release"`
+	Images   []release.PathImages `json:"images,omitempty"`
+	Files    []string             `json:"files,omitempty"`
+	LeftOut  []string             `json:"leftOut,omitempty"`
+	Checkout string               `json:"checkout,omitempty"`
+	Attempts int                  `json:"attempts,omitempty"`
+	DryRun   bool                 `json:"dryRun,omitempty"`
+}
+
+func newCommitPush() *cli.Command {
+	c := &CommitPush{}
+	flags := []cli.Flag{
+		stringFlag(&c.Dir, "dir", ".", "the checkout to publish from"),
+		stringSliceFlag(&c.Paths, "path", "publish only what is below this path, new files included"),
+		stringFlag(&c.Message, "message", "", "the commit message; one that names the images by default"),
+		stringFlag(&c.Record, "record", defaultRecord, "where steps note what later ones may need, relative to --dir"),
+		boolFlag(&c.DryRun, "dry-run", "show what would be published, and write nothing"),
+		stringFlag(&c.Release, "release", "", "the id of the release; made from job, order and contents by default", category(categoryRelease)),
+		boolFlag(&c.AllowReverted, "allow-reverted", "publish an image although it was reverted", category(categoryRelease)),
+		int64Flag(&c.History, "history", defaultHistory, "look back this many commits for newer builds, reverts, and who set a value", category(categoryRelease)),
+	}
+	flags = append(flags, c.build.flags()...)
+	flags = append(flags, c.identity.flags()...)
+	flags = append(flags, c.git.flags("the repository; by default where the checkout came from", "main")...)
+	return step(c, &cli.Command{
+		Name:  "commit-push",
+		Usage: "publish the changes of a checkout as one commit on a remote branch",
+		Description: `Commits what differs from the commit that the checkout was made from, merges it with whatever the branch holds by now,
+and pushes it, trying again when others push at the same time. Nothing is ever forced. Then the checkout is brought to the
+published commit. Run again it is unchanged, and reports the commit that set the values.
+
+Without --path only files that Git tracks are published. A newer build of the same --job is never overwritten (exit 6), and
+an image that was reverted stays so (exit 4) unless --allow-reverted.`,
+		Flags: flags,
+	}, withRetry)
+}
+
+// Run publishes, and brings the checkout to the published commit.
+func (c *CommitPush) Run(ctx context.Context, env *Env) (Result, error) {
+	checkout, inRepo, err := openCheckout(c.Dir)
+	if err != nil {
+		return Result{}, err
+	}
+	paths, err := mapPaths(c.Paths, inRepo)
+	if err != nil {
+		return Result{}, err
+	}
+	origin, err := checkout.Origin()
+	if err != nil {
+		return Result{}, err
+	}
+	remote, err := c.git.open(env, origin)
+	if err != nil {
+		return Result{}, err
+	}
+	defer remote.Close()
+	if err := checkout.Attach(remote); err != nil {
+		return Result{}, err
+	}
+	if !c.DryRun {
+		if err := checkout.Resume(); err != nil {
+			return Result{}, failure.New(failure.Conflict, "take the files you want to keep aside, and make a new checkout",
+				"checkout %s: an earlier run was killed while it brought the files up to date: %w", c.Dir, err)
+		}
+	}
+	changes, leftOut, err := checkout.Changes(paths)
+	if err != nil {
+		return Result{}, err
+	}
+	if len(leftOut) > 0 {
+		env.Log.Warn("left out: changes beyond --path, or files that Git does not track", zap.Int("files", len(leftOut)), zap.Strings("first", leftOut[:min(5, len(leftOut))]))
+	}
+	record, err := release.ReadRecord(c.recordFile())
+	if err != nil {
+		return Result{}, err
+	}
+	details := commitPushDetails{Branch: c.git.branch, LeftOut: leftOut, DryRun: c.DryRun, Release: c.releaseID(checkout.Base(), changes)}
+	for _, change := range changes {
+		details.Files = append(details.Files, change.Path)
+	}
+	p := &publication{
+		env: env, remote: remote, branch: c.git.branch, changes: changes, message: c.Message, identity: c.identity,
+		history: int(c.History), allowReverted: c.AllowReverted, dryRun: c.DryRun,
+		trailers: release.Trailers{Release: details.Release, Job: c.build.job, Order: c.build.order, Build: c.build.url, Source: c.source(checkout)},
+	}
+	var done published
+	if len(changes) == 0 {
+		done, err = c.nothing(ctx, p, record, paths)
+	} else {
+		done, err = p.publish(ctx)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	details.Revision, details.Images, details.Attempts = done.Revision, done.Images, p.attempts
+	result := Result{Step: "commit-push", Outcome: done.Outcome, Details: &details}
+	if c.DryRun {
+		return result, nil
+	}
+	details.Checkout = bring(ctx, env, checkout, c.git.branch, done, changes)
+	record.Repo, record.Branch, record.Release, record.Job, record.Order = remote.URL(), c.git.branch, details.Release, c.build.job, c.build.order
+	record.Base, record.Commit, record.Outcome = checkout.Base().String(), done.Revision, string(done.Outcome)
+	if len(done.Images) > 0 {
+		record.Images = done.Images
+	}
+	return result, record.Write(c.recordFile())
+}
+
+func (c *CommitPush) recordFile() string { return recordPath(c.Dir, c.Record) }
+
+// nothing reports the commit that set the values when there is nothing to publish.
+func (c *CommitPush) nothing(ctx context.Context, p *publication, record release.Record, paths []string) (published, error) {
+	done := published{Outcome: Unchanged}
+	err := retry.Do(ctx, p.env.Retry, p.env.observe("read "+c.git.branch), func(ctx context.Context) error {
+		tip, err := p.remote.Tip(ctx, c.git.branch)
+		if err != nil {
+			return err
+		}
+		done.tip, done.Revision = tip, tip.String()
+		h, err := historyOf(ctx, p.remote, tip, int(c.History))
+		if err != nil {
+			return err
+		}
+		if r, ok := h.Release(record.Release); ok && record.Release != "" {
+			done.Revision = r.Hash
+			return nil
+		}
+		wanted := record.Images
+		if len(paths) > 0 {
+			wanted = nil
+			for _, at := range paths {
+				wanted = append(wanted, release.PathImages{Path: at})
+			}
+		}
+		if r, ok := newestAt(h, wanted); ok {
+			done.Revision = r.Hash
+		} else if h.Truncated {
+			p.env.Log.Info("the commit that set the values lies further back than was looked; reporting the tip", zap.Int64("history", c.History))
+		}
+		return nil
+	})
+	return done, err
+}
+
+// newestAt is the newest commit that released to one of the paths, of the given images if there are any.
+func newestAt(h release.History, wanted []release.PathImages) (release.Commit, bool) {
+	for _, commit := range h.Commits {
+		for _, set := range release.ParseTrailers(commit.Message).Paths {
+			for _, at := range wanted {
+				if at.Path != set.Path {
+					continue
+				}
+				if len(at.Images) == 0 || sharesImage(at.Images, set.Images) {
+					return commit, true
+				}
+			}
+		}
+	}
+	return release.Commit{}, false
+}
+
+func sharesImage(a, b []release.Image) bool {
+	for _, x := range a {
+		for _, y := range b {
+			if x.Name == y.Name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// bring brings a checkout to the published commit. The release has happened by then: where that cannot be done, it is
+// said and nothing else.
+func bring(ctx context.Context, env *Env, checkout gitrepo.Checkout, branch string, done published, changes []gitrepo.Change) string {
+	err := retry.Do(ctx, env.Retry, env.observe("bring the checkout up to date"), func(ctx context.Context) error {
+		return checkout.Advance(ctx, branch, done.tip, done.built, changes)
+	})
+	if err != nil {
+		env.Log.Warn("what was asked for is published, but the checkout stays as it is", zap.Error(err))
+		return "left as it is: " + env.Redact.String(err.Error())
+	}
+	return "at " + done.tip.String()
+}
+
+// source is the commit of the sources, unless Jenkins's GIT_COMMIT means the GitOps checkout itself.
+func (c *CommitPush) source(checkout gitrepo.Checkout) string {
+	if c.build.source == checkout.Base().String() {
+		return ""
+	}
+	return c.build.source
+}
+
+// releaseID names the release so that the same step of the same build has the same name wherever it runs: what a killed
+// run has published is found by it. Without a build to go by, the commit that the change was made on tells two equal
+// changes apart.
+func (c *CommitPush) releaseID(base gitrepo.Hash, changes []gitrepo.Change) string {
+	if c.Release != "" {
+		return c.Release
+	}
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n", c.git.branch)
+	for _, change := range changes {
+		to := gitrepo.Hash{}
+		if change.To != nil {
+			to = change.To.Hash()
+		}
+		fmt.Fprintf(sum, "%s %s\n", to, change.Path)
+	}
+	if c.build.job != "" && c.build.order > 0 {
+		return fmt.Sprintf("%s#%d-%x", strings.Join(strings.Fields(c.build.job), "-"), c.build.order, sum.Sum(nil)[:4])
+	}
+	fmt.Fprintf(sum, "%s\n", base)
+	return fmt.Sprintf("%x", sum.Sum(nil)[:8])
+}
+
+// The defaults that several steps share.
+const (
+	defaultRecord  = ".slipway/release.json"
+	defaultHistory = 200
+)
+
+func recordPath(dir, record string) string {
+	if filepath.IsAbs(record) {
+		return record
+	}
+	return filepath.Join(dir, record)
+}
+
+// mapPaths reads paths relative to --dir as paths of the repository.
+func mapPaths(paths []string, inRepo func(string) (string, error)) ([]string, error) {
+	var mapped []string
+	for _, p := range paths {
+		m, err := inRepo(p)
+		if err != nil {
+			return nil, err
+		}
+		mapped = append(mapped, m)
+	}
+	return mapped, nil
+}
+
+// repoPath reads a path relative to --dir, which may lie deep in a checkout, as one relative to the checkout's root.
+func repoPath(root, dir, p string) (string, error) {
+	outside := failure.New(failure.Usage, "give a path inside of the checkout, relative to --dir", "path %q leads out of the checkout", p)
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if abs, err = filepath.EvalSymlinks(abs); err != nil {
+		return "", err
+	}
+	if root, err = filepath.EvalSymlinks(root); err != nil {
+		return "", err
+	}
+	if filepath.IsAbs(p) {
+		return "", outside
+	}
+	rel, err := filepath.Rel(root, filepath.Join(abs, p))
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", errors.Join(outside, err)
+	}
+	return filepath.ToSlash(rel), nil
+}

@@ -1,0 +1,63 @@
+package steps
+
+import (
+	"context"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"slipway/retry"
+)
+
+// ProbeFunc is a step made for a test of what is around steps.
+type ProbeFunc func(ctx context.Context, env *Env) (Result, error)
+
+func (f ProbeFunc) Run(ctx context.Context, env *Env) (Result, error) { return f(ctx, env) }
+
+// ParseWords runs a step with the repeatable flag --word, whose variable is SLIPWAY_WORD, and returns its values.
+func ParseWords(ctx context.Context, lookupEnv func(string) (string, bool), args ...string) (words []string, code int) {
+	app := App()
+	nothing := ProbeFunc(func(context.Context, *Env) (Result, error) { return Result{}, nil })
+	app.Commands = []*cli.Command{step(nothing, &cli.Command{Name: "words", Flags: []cli.Flag{stringSliceFlag(&words, "word", "a word")}})}
+	code = runApp(ctx, app, append([]string{programName, "words"}, args...), nil, io.Discard, io.Discard, lookupEnv)
+	return words, code
+}
+
+// MainWithProbes is Main with other steps.
+func MainWithProbes(
+	ctx context.Context, probes map[string]ProbeFunc, args []string, stdout, stderr io.Writer, lookupEnv func(string) (string, bool),
+) int {
+	app := App()
+	app.Commands = nil
+	for name, probe := range probes {
+		app.Commands = append(app.Commands, step(probe, &cli.Command{Name: name}, withRetry))
+	}
+	return runApp(ctx, app, args, nil, stdout, stderr, lookupEnv)
+}
+
+// Observe is what steps give to retry.Do.
+func (e *Env) Observe(unit string) retry.Observer { return e.observe(unit) }
+
+// ExitRow is one row of the table of exit codes.
+type ExitRow struct {
+	Code                    int
+	Name, Meaning, Pipeline string
+}
+
+// ExitTable is what help and reference say about exit codes.
+func ExitTable() []ExitRow {
+	var rows []ExitRow
+	for _, row := range exitTable {
+		rows = append(rows, ExitRow{row.code, row.name, row.meaning, row.pipeline})
+	}
+	return rows
+}
+
+// SecretVariables maps the environment variables of secrets to what they hold, in the order of the reference.
+func SecretVariables() [][2]string {
+	var all [][2]string
+	for _, variable := range secretVariables {
+		all = append(all, [2]string{variable.name, variable.usage})
+	}
+	return all
+}
