@@ -1,11 +1,14 @@
 package steps
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -53,7 +56,7 @@ func newCommitPush() *cli.Command {
 		stringFlag(&c.Dir, "dir", ".", "the checkout to publish from"),
 		stringSliceFlag(&c.Paths, "path", "publish only what is below this path, new files included"),
 		stringFlag(&c.Message, "message", "", "the commit message; one that names the images by default"),
-		stringFlag(&c.Record, "record", defaultRecord, "where steps note what later ones may need, relative to --dir"),
+		stringFlag(&c.Record, "record", defaultRecord, "the file that tells later steps what was found out"),
 		boolFlag(&c.DryRun, "dry-run", "show what would be published, and write nothing"),
 		stringFlag(&c.Release, "release", "", "the id of the release; made from job, order and contents by default", category(categoryRelease)),
 		boolFlag(&c.AllowReverted, "allow-reverted", "publish an image although it was reverted", category(categoryRelease)),
@@ -110,8 +113,11 @@ func (c *CommitPush) Run(ctx context.Context, env *Env) (Result, error) {
 	if len(leftOut) > 0 {
 		env.Log.Warn("left out: changes beyond --path, or files that Git does not track", zap.Int("files", len(leftOut)), zap.Strings("first", leftOut[:min(5, len(leftOut))]))
 	}
-	record, err := release.ReadRecord(c.recordFile())
+	record, err := release.ReadRecord(c.Record)
 	if err != nil {
+		return Result{}, err
+	}
+	if err := exist(checkout.Root(), paths, changes); err != nil {
 		return Result{}, err
 	}
 	details := commitPushDetails{Branch: c.git.branch, LeftOut: leftOut, DryRun: c.DryRun, Release: c.releaseID(checkout.Base(), changes)}
@@ -123,9 +129,17 @@ func (c *CommitPush) Run(ctx context.Context, env *Env) (Result, error) {
 		history: int(c.History), allowReverted: c.AllowReverted, dryRun: c.DryRun,
 		trailers: release.Trailers{Release: details.Release, Job: c.build.job, Order: c.build.order, Build: c.build.url, Source: c.source(checkout)},
 	}
+	// set-image knows its paths as they are given, relative to --dir.
+	asked := slices.Clone(record.Images)
+	for i := range asked {
+		if asked[i].Path, err = inRepo(asked[i].Path); err != nil {
+			return Result{}, err
+		}
+	}
 	var done published
 	if len(changes) == 0 {
-		done, err = c.nothing(ctx, p, record, paths)
+		done, err = c.nothing(ctx, p, record.Release, asked, paths)
+		details.Release = cmp.Or(done.own, details.Release)
 	} else {
 		done, err = p.publish(ctx)
 	}
@@ -137,19 +151,36 @@ func (c *CommitPush) Run(ctx context.Context, env *Env) (Result, error) {
 	if c.DryRun {
 		return result, nil
 	}
-	details.Checkout = bring(ctx, env, checkout, c.git.branch, done, changes)
 	record.Repo, record.Branch, record.Release, record.Job, record.Order = remote.URL(), c.git.branch, details.Release, c.build.job, c.build.order
 	record.Base, record.Commit, record.Outcome = checkout.Base().String(), done.Revision, string(done.Outcome)
 	if len(done.Images) > 0 {
 		record.Images = done.Images
 	}
-	return result, record.Write(c.recordFile())
+	env.keep(record, c.Record)
+	details.Checkout = bring(ctx, env, checkout, c.git.branch, done, changes)
+	return result, nil
 }
 
-func (c *CommitPush) recordFile() string { return recordPath(c.Dir, c.Record) }
+// keep writes a record. What it tells of has happened and can be found out again, so that a failure is only said.
+func (e *Env) keep(record release.Record, file string) {
+	if err := record.Write(file); err != nil {
+		e.Log.Warn("the record for later steps cannot be written; give them their flags instead", zap.Error(err))
+	}
+}
+
+// exist refuses a path that names nothing: a typo in it would otherwise publish nothing and say that all is well.
+func exist(root string, paths []string, changes []gitrepo.Change) error {
+	for _, p := range paths {
+		if _, err := os.Lstat(filepath.Join(root, p)); err == nil || slices.ContainsFunc(changes, func(c gitrepo.Change) bool { return within(c.Path, []string{p}) }) {
+			continue
+		}
+		return failure.New(failure.Usage, "check the path; it is relative to --dir", "path %s does not exist in the checkout", p)
+	}
+	return nil
+}
 
 // nothing reports the commit that set the values when there is nothing to publish.
-func (c *CommitPush) nothing(ctx context.Context, p *publication, record release.Record, paths []string) (published, error) {
+func (c *CommitPush) nothing(ctx context.Context, p *publication, id string, images []release.PathImages, paths []string) (published, error) {
 	done := published{Outcome: Unchanged}
 	err := retry.Do(ctx, p.env.Retry, p.env.observe("read "+c.git.branch), func(ctx context.Context) error {
 		tip, err := p.remote.Tip(ctx, c.git.branch)
@@ -161,11 +192,11 @@ func (c *CommitPush) nothing(ctx context.Context, p *publication, record release
 		if err != nil {
 			return err
 		}
-		if r, ok := h.Release(record.Release); ok && record.Release != "" {
-			done.Revision = r.Hash
+		if r, ok := h.Release(id); ok {
+			done.Revision, done.own = r.Hash, id
 			return nil
 		}
-		wanted := record.Images
+		wanted := images
 		if len(paths) > 0 {
 			wanted = nil
 			for _, at := range paths {
@@ -174,6 +205,9 @@ func (c *CommitPush) nothing(ctx context.Context, p *publication, record release
 		}
 		if r, ok := newestAt(h, wanted); ok {
 			done.Revision = r.Hash
+			if t := release.ParseTrailers(r.Message); c.build.job != "" && t.Job == c.build.job && t.Order == c.build.order {
+				done.own = t.Release
+			}
 		} else if h.Truncated {
 			p.env.Log.Info("the commit that set the values lies further back than was looked; reporting the tip", zap.Int64("history", c.History))
 		}
@@ -259,13 +293,6 @@ const (
 	defaultRecord  = ".slipway/release.json"
 	defaultHistory = 200
 )
-
-func recordPath(dir, record string) string {
-	if filepath.IsAbs(record) {
-		return record
-	}
-	return filepath.Join(dir, record)
-}
 
 // mapPaths reads paths relative to --dir as paths of the repository.
 func mapPaths(paths []string, inRepo func(string) (string, error)) ([]string, error) {

@@ -52,6 +52,7 @@ type published struct {
 	Changes  []gitrepo.Change // From the tip, To the published
 	built    *gitrepo.Built
 	tip      gitrepo.Hash
+	own      string // the release that an earlier run of the same build has published, when there was nothing to publish
 }
 
 // publish brings the change onto the branch, exactly once however often it is run.

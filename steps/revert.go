@@ -48,7 +48,7 @@ func newRevert() *cli.Command {
 	flags := []cli.Flag{
 		stringFlag(&r.Release, "release", "", "the id of the release to take back, as its commit's Slipway-Release says"),
 		stringFlag(&r.Commit, "commit", "", "the commit to take back"),
-		stringFlag(&r.Record, "record", "", "take back what this record of an earlier commit-push says was released, relative to --dir if that is given"),
+		stringFlag(&r.Record, "record", "", "take back what this record of an earlier commit-push says was released"),
 		stringFlag(&r.Dir, "dir", "", "a checkout, which is brought to the published commit; none is needed"),
 		int64Flag(&r.Mainline, "mainline", 0, "for a merge commit, the number of the parent whose side stays, counted from 1"),
 		stringFlag(&r.Message, "message", "", "the commit message; one that names the release by default"),
@@ -123,7 +123,8 @@ func (r *Revert) Run(ctx context.Context, env *Env) (Result, error) {
 		return result, nil
 	}
 	record.Revert = done.Revision
-	return result, record.Write(recordPath(r.Dir, r.Record))
+	env.keep(record, r.Record)
+	return result, nil
 }
 
 // target checks that exactly one way names the release, and reads the record if it is that.
@@ -137,10 +138,13 @@ func (r *Revert) target() (release.Record, error) {
 	if given != 1 {
 		return release.Record{}, failure.New(failure.Usage, "name what to take back by --release, by --commit or by --record", "%d of these flags were given, not one", given)
 	}
+	if r.Mainline < 0 {
+		return release.Record{}, failure.New(failure.Usage, "give the number of the parent whose side stays", "--mainline %d: parents are counted from 1", r.Mainline)
+	}
 	if r.Record == "" {
 		return release.Record{}, nil
 	}
-	record, err := release.ReadRecord(recordPath(r.Dir, r.Record))
+	record, err := release.ReadRecord(r.Record)
 	if err == nil && record.Commit == "" {
 		err = failure.New(failure.Usage, "give the record that commit-push wrote, or name the release with --release or --commit", "record %s: it names no commit", r.Record)
 	}

@@ -56,7 +56,7 @@ func newSetImage() *cli.Command {
 			boolFlag(&s.Create, "create", "add an image that the kustomization does not have"),
 			boolFlag(&s.KeepTag, "keep-tag", "leave the tag in place when only a digest is given"),
 			boolFlag(&s.DryRun, "dry-run", "print the difference and write nothing"),
-			stringFlag(&s.Record, "record", ".slipway/release.json", "the file that tells later steps what was found out"),
+			stringFlag(&s.Record, "record", defaultRecord, "the file that tells later steps what was found out"),
 		},
 	})
 }
@@ -87,12 +87,34 @@ func (s *SetImage) Run(_ context.Context, env *Env) (result Result, err error) {
 	case len(changes) == 0:
 		result.Outcome = Unchanged
 		env.Log.Info("all images are as asked already", zap.String("file", file.Path))
+		if !s.DryRun {
+			err = s.note(env, file, requests, details)
+		}
 	case s.DryRun:
 		_, err = fmt.Fprint(env.Stderr, udiff.Unified(file.Path, file.Data, data))
 	default:
 		err = s.write(env, file, data, details)
 	}
 	return result, err
+}
+
+// note tells commit-push which images it is about although none changes, so that it can name the commit that set them.
+func (s *SetImage) note(env *Env, file *kustomization.File, requests []kustomization.Request, details SetImageDetails) error {
+	record, err := release.ReadRecord(s.Record)
+	if err != nil || record.Commit != "" {
+		return err
+	}
+	entries, err := kustomization.Images(file.Data)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if slices.ContainsFunc(requests, func(r kustomization.Request) bool { return r.Name == e.Name }) {
+			details.Changes = append(details.Changes, ImageChange{Name: e.Name, Old: e.Ref(), New: e.Ref()})
+		}
+	}
+	env.keep(withImages(record, details), s.Record)
+	return nil
 }
 
 func (s *SetImage) write(env *Env, file *kustomization.File, data []byte, details SetImageDetails) error {
@@ -106,7 +128,8 @@ func (s *SetImage) write(env *Env, file *kustomization.File, data []byte, detail
 	for _, c := range details.Changes {
 		env.Log.Info("image set", zap.String("file", file.Path), zap.String("old", c.Old), zap.String("new", c.New))
 	}
-	return withImages(record, details).Write(s.Record)
+	env.keep(withImages(record, details), s.Record)
+	return nil
 }
 
 // withImages adds the changes to a record. One that names a commit is of a release that is over.

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -53,7 +53,7 @@ func (r *Remote) Build(ctx context.Context, parent Commit, changes []Change, spe
 			return nil, err
 		}
 	}
-	newRoot, err := b.tree(tree, "", tree.root, root)
+	newRoot, err := b.tree("", tree.root, root)
 	if err != nil {
 		return nil, err
 	}
@@ -159,44 +159,45 @@ func (b *builder) put(t plumbing.ObjectType, data []byte, base Hash) (Hash, erro
 }
 
 // tree rewrites one directory and returns its new id, zero when nothing is left in it. A zero old id is a new directory.
-func (b *builder) tree(t *Tree, dir string, old Hash, e *edit) (Hash, error) {
-	entries := map[string]object.TreeEntry{}
+func (b *builder) tree(dir string, old Hash, e *edit) (Hash, error) {
+	var list listingEdit
 	if !old.IsZero() {
 		tree, err := b.r.load(old)
 		if err != nil {
 			return Hash{}, damaged(b.r.url, old, err)
 		}
-		for _, entry := range tree.Entries {
-			entries[entry.Name] = entry
+		list = slices.Clone(tree.Entries)
+	}
+	// Deletions come first: a directory may come where a file was, and a file where a directory was.
+	for name, f := range e.files {
+		if at, _ := list.get(name); f == nil && at.Mode != filemode.Dir {
+			list.remove(name)
 		}
 	}
 	for name, below := range e.below {
-		at, exists := entries[name]
+		at, exists := list.get(name)
 		if exists && at.Mode != filemode.Dir {
 			if !below.creates() {
 				continue
 			}
 			return Hash{}, failure.New(failure.Conflict, "choose another path", "%s: a file is in the place of a directory", path.Join(dir, name))
 		}
-		h, err := b.tree(t, path.Join(dir, name), at.Hash, below)
+		h, err := b.tree(path.Join(dir, name), at.Hash, below)
 		if err != nil {
 			return Hash{}, err
 		}
 		if h.IsZero() {
-			delete(entries, name)
+			list.remove(name)
 			continue
 		}
-		entries[name] = object.TreeEntry{Name: name, Mode: filemode.Dir, Hash: h}
+		list.put(object.TreeEntry{Name: name, Mode: filemode.Dir, Hash: h})
 	}
 	for name, f := range e.files {
-		at, exists := entries[name]
 		if f == nil {
-			if at.Mode != filemode.Dir {
-				delete(entries, name)
-			}
 			continue
 		}
-		if exists && at.Mode == filemode.Dir && e.below[name] == nil {
+		at, _ := list.get(name)
+		if at.Mode == filemode.Dir {
 			return Hash{}, failure.New(failure.Conflict, "choose another path", "%s: a directory is in the place of a file", path.Join(dir, name))
 		}
 		h := f.Hash()
@@ -206,16 +207,11 @@ func (b *builder) tree(t *Tree, dir string, old Hash, e *edit) (Hash, error) {
 				return Hash{}, err
 			}
 		}
-		entries[name] = object.TreeEntry{Name: name, Mode: filemode.FileMode(f.Mode), Hash: h}
+		list.put(object.TreeEntry{Name: name, Mode: filemode.FileMode(f.Mode), Hash: h})
 	}
-	if len(entries) == 0 {
+	if len(list) == 0 {
 		return Hash{}, nil
 	}
-	list := make([]object.TreeEntry, 0, len(entries))
-	for _, entry := range entries {
-		list = append(list, entry)
-	}
-	sort.Sort(object.TreeEntrySorter(list))
 	data, err := encode((&object.Tree{Entries: list}).Encode)
 	if err != nil {
 		return Hash{}, fmt.Errorf("directory %q: %w", dir, err)
@@ -225,6 +221,46 @@ func (b *builder) tree(t *Tree, dir string, old Hash, e *edit) (Hash, error) {
 		return old, nil
 	}
 	return b.put(plumbing.TreeObject, data, old)
+}
+
+// listingEdit is the entries of a directory in the order of Git, in which a directory sorts as if its name ended in a
+// slash. Thousands of entries are common and one of them changes, so they are neither mapped nor sorted anew.
+type listingEdit []object.TreeEntry
+
+func (l *listingEdit) index(name string) int {
+	return slices.IndexFunc(*l, func(e object.TreeEntry) bool { return e.Name == name })
+}
+
+func (l *listingEdit) get(name string) (object.TreeEntry, bool) {
+	if i := l.index(name); i >= 0 {
+		return (*l)[i], true
+	}
+	return object.TreeEntry{}, false
+}
+
+func (l *listingEdit) remove(name string) {
+	if i := l.index(name); i >= 0 {
+		*l = slices.Delete(*l, i, i+1)
+	}
+}
+
+func (l *listingEdit) put(e object.TreeEntry) {
+	if i := l.index(e.Name); i >= 0 {
+		if ((*l)[i].Mode == filemode.Dir) == (e.Mode == filemode.Dir) {
+			(*l)[i] = e
+			return
+		}
+		l.remove(e.Name)
+	}
+	at, _ := slices.BinarySearchFunc(*l, e, func(a, b object.TreeEntry) int { return strings.Compare(sortKey(a), sortKey(b)) })
+	*l = slices.Insert(*l, at, e)
+}
+
+func sortKey(e object.TreeEntry) string {
+	if e.Mode == filemode.Dir {
+		return e.Name + "/"
+	}
+	return e.Name
 }
 
 // creates says whether any file is written below; pure deletions of what is not there are no conflict.

@@ -211,6 +211,11 @@ func TestACommitChangesWhatWasAskedAndNothingElse(t *testing.T) {
 			gitrepo.Change{Path: "services/svc-05/overlays/prod/kustomization.yaml", To: text("changed\n")},
 			gitrepo.Change{Path: "services/svc-06/overlays/prod/kustomization.yaml"},
 			gitrepo.Change{Path: "new/deep/file.yaml", To: text("new\n")},
+			gitrepo.Change{Path: "README.md"},
+			gitrepo.Change{Path: "README.md/now/a/directory", To: text("x\n")},
+			gitrepo.Change{Path: "bin", To: text("now a file\n")},
+			gitrepo.Change{Path: "bin/run.sh"},
+			gitrepo.Change{Path: "services/none/gone.yaml"},
 			gitrepo.Change{Path: "envs/eu/prod/svc-01/values.yaml", To: &gitrepo.File{Mode: gitrepo.ModeExecutable, Data: []byte("tag: v1 # 1\n")}},
 		)
 		if err := r.Swap(t.Context(), "main", built); err != nil {
@@ -232,6 +237,10 @@ func TestACommitChangesWhatWasAskedAndNothingElse(t *testing.T) {
 			lines = append(lines, strings.Join([]string{fields[0], fields[1], fields[4], fields[5]}, " "))
 		}
 		want := []string{
+			":100644 000000 D README.md",
+			":000000 100644 A README.md/now/a/directory",
+			":000000 100644 A bin",
+			":100755 000000 D bin/run.sh",
 			":100644 100755 M envs/eu/prod/svc-01/values.yaml",
 			":000000 100644 A new/deep/file.yaml",
 			":100644 100644 M services/svc-05/overlays/prod/kustomization.yaml",

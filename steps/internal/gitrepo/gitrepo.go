@@ -118,6 +118,7 @@ type Remote struct {
 	url    string
 	conn   connection
 	store  *store
+	trees  map[Hash]*object.Tree // directories that were parsed; a flat one may have thousands of entries
 	notice func(string)
 
 	upload   *uploadService
@@ -143,7 +144,7 @@ func Open(rawURL string, o Options) (*Remote, error) {
 		return nil, err
 	}
 	return &Remote{
-		url: rawURL, conn: conn, store: newStore(), notice: o.Notice,
+		url: rawURL, conn: conn, store: newStore(), trees: map[Hash]*object.Tree{}, notice: o.Notice,
 		walked: map[Hash]int{}, boundary: map[Hash]bool{},
 	}, nil
 }

@@ -158,12 +158,13 @@ func (c *httpConnection) do(ctx context.Context, method string, u *url.URL, serv
 	if err != nil {
 		err = idle.explain(err)
 		idle.Close()
-		// The text of url.Error repeats the whole URL, which stands in front of every error already.
 		var wrapped *url.Error
-		if errors.As(err, &wrapped) && !isNetwork(wrapped.Err) {
-			return nil, nil, wrapped.Err
-		} else if wrapped != nil {
-			return nil, nil, &transportError{wrapped}
+		switch {
+		case !errors.As(err, &wrapped):
+		case errors.Is(err, errNotGit): // a redirect that was refused
+			err = wrapped.Err
+		default:
+			err = &transportError{wrapped}
 		}
 		return nil, nil, err
 	}
@@ -176,7 +177,8 @@ func (c *httpConnection) do(ctx context.Context, method string, u *url.URL, serv
 	return res, idle, nil
 }
 
-// transportError hides the URL in the text of an url.Error and keeps its chain.
+// transportError keeps the chain of an url.Error and leaves out its text, which repeats the URL that stands in front of
+// every error already.
 type transportError struct{ err *url.Error }
 
 func (e *transportError) Error() string { return e.err.Err.Error() }

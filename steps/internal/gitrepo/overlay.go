@@ -2,6 +2,7 @@ package gitrepo
 
 import (
 	"bytes"
+	"compress/zlib"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -45,7 +47,7 @@ type overlayState struct {
 }
 
 const (
-	overlayDir     = ".slipway"
+	overlayDir     = ownPrefix
 	overlayFile    = overlayDir + "/checkout.json"
 	overlayPack    = overlayDir + "/objects.pack"
 	overlayVersion = 1
@@ -241,7 +243,8 @@ func (o *Overlay) savePack(r *Remote, next overlayState) error {
 		}
 		objects = append(objects, packObject{kind: obj.Type(), data: data})
 	}
-	pack, err := writePack(objects, false)
+	// Most of it are the ids in directories, which do not shrink: compressing them was half of a checkout's time.
+	pack, err := writePack(objects, false, zlib.NoCompression)
 	if err != nil {
 		return err
 	}
@@ -328,9 +331,9 @@ func (o *Overlay) added(dir string, names map[string]bool) error {
 			return nil
 		case err != nil:
 			return err
-		case e.IsDir() && (e.Name() == overlayDir || e.Name() == ".git"):
+		case e.IsDir() && (strings.HasPrefix(e.Name(), ownPrefix) || e.Name() == ".git"):
 			return fs.SkipDir
-		case !e.IsDir():
+		case !e.IsDir() && !strings.HasPrefix(e.Name(), ownPrefix):
 			names[p] = true
 		}
 		return nil

@@ -18,14 +18,17 @@ type packObject struct {
 	baseData []byte
 }
 
-// writePack returns a version 2 pack of the objects, thin if deltas is set.
-func writePack(objects []packObject, deltas bool) ([]byte, error) {
+// writePack returns a version 2 pack of the objects, thin if deltas is set, compressed by a level of package zlib.
+func writePack(objects []packObject, deltas bool, level int) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("PACK")
 	for _, n := range []uint32{2, uint32(len(objects))} {
 		b.Write(binary.BigEndian.AppendUint32(nil, n))
 	}
-	z := zlib.NewWriter(&b)
+	z, err := zlib.NewWriterLevel(&b, level)
+	if err != nil {
+		return nil, err
+	}
 	for _, o := range objects {
 		kind, data := o.kind, o.data
 		if deltas && !o.base.IsZero() {

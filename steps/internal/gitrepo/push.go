@@ -2,6 +2,7 @@ package gitrepo
 
 import (
 	"bytes"
+	"compress/zlib"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ func (r *Remote) Swap(ctx context.Context, branch string, b *Built) error {
 	}
 	req.Commands = []*packp.Command{{Name: ref, Old: old, New: b.Hash}}
 	deltas := !r.noDeltas && !adv.Capabilities.Supports(capability.Capability("no-thin"))
-	pack, err := writePack(b.objects, deltas)
+	pack, err := writePack(b.objects, deltas, zlib.DefaultCompression)
 	if err != nil {
 		return err
 	}

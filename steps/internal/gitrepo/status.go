@@ -251,7 +251,7 @@ func (w *Worktree) untracked(known map[string]Entry, paths []string) ([]string, 
 		}
 		for _, e := range entries {
 			p := path.Join(dir, e.Name())
-			if e.Name() == ".git" || matcher.Match(strings.Split(p, "/"), e.IsDir()) || !under(p, paths) && !leadsTo(p, paths) {
+			if e.Name() == ".git" || strings.HasPrefix(e.Name(), ownPrefix) || matcher.Match(strings.Split(p, "/"), e.IsDir()) || !under(p, paths) && !leadsTo(p, paths) {
 				continue
 			}
 			if e.IsDir() {

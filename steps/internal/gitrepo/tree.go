@@ -55,6 +55,9 @@ func (t *Tree) Hash() Hash { return t.root }
 
 // load returns a directory that must be at hand.
 func (r *Remote) load(h Hash) (*object.Tree, error) {
+	if t := r.trees[h]; t != nil {
+		return t, nil
+	}
 	t, err := object.GetTree(r.store, h)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return nil, err
@@ -62,6 +65,7 @@ func (r *Remote) load(h Hash) (*object.Tree, error) {
 	if err != nil {
 		return nil, damaged(r.url, h, err)
 	}
+	r.trees[h] = t
 	return t, nil
 }
 

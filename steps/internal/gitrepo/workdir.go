@@ -2,7 +2,6 @@ package gitrepo
 
 import (
 	"bytes"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,6 +30,9 @@ func openWorkDir(dir string) (*workDir, error) {
 	}
 	return &workDir{path: abs, root: root}, nil
 }
+
+// ownPrefix begins the names of what slipway keeps in a checkout; none of it is ever committed.
+const ownPrefix = ".slipway"
 
 // maxFile is the size up to which a file is taken into a commit. Manifests are far smaller, and a larger one would be held
 // in memory several times.
@@ -81,7 +83,11 @@ func (w *workDir) write(name string, f *File) error {
 	if err := w.root.MkdirAll(path.Dir(name), 0o777); err != nil {
 		return err
 	}
-	temp := path.Join(path.Dir(name), ".slipway-"+rand.Text())
+	// The name is always the same, so that what a killed run leaves behind goes away when it is finished.
+	temp := path.Join(path.Dir(name), ownPrefix+"-"+path.Base(name))
+	if err := w.root.Remove(temp); err != nil && !absent(err) {
+		return err
+	}
 	if err := w.create(temp, f); err != nil {
 		_ = w.root.Remove(temp) // the first error is the one to report
 		return err
@@ -123,7 +129,7 @@ func (w *workDir) remove(name string) error {
 
 // replaceFile writes a file outside of version control in one step.
 func replaceFile(name string, data []byte) error {
-	temp := fmt.Sprintf("%s.%s.tmp", name, rand.Text()[:8])
+	temp := name + ".tmp"
 	if err := os.WriteFile(temp, data, 0o666); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package gitrepo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -51,8 +53,8 @@ func OpenWorktree(dir string) (*Worktree, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(abs); err != nil {
-		return nil, failure.New(failure.Usage, "name an existing directory with --dir", "directory %s: %w", dir, err)
+	if info, err := os.Stat(abs); err != nil || !info.IsDir() {
+		return nil, failure.New(failure.Usage, "name an existing directory with --dir", "directory %s: %w", dir, cmp.Or(err, error(syscall.ENOTDIR)))
 	}
 	if abs, err = filepath.EvalSymlinks(abs); err != nil {
 		return nil, err
@@ -303,7 +305,7 @@ func (w *Worktree) moves(from *object.Commit, to Hash) ([]move, error) {
 
 // local reads the checkout's own objects as if they were fetched.
 func (w *Worktree) local() *Remote {
-	r := &Remote{url: w.dir.path, store: newStore()}
+	r := &Remote{url: w.dir.path, store: newStore(), trees: map[Hash]*object.Tree{}}
 	r.store.local = w.repo.Storer
 	return r
 }

@@ -131,8 +131,9 @@ func (f *File) Replace(data []byte) error {
 	if err := f.checkWritable(); err != nil {
 		return fmt.Errorf("%s: %w", f.Path, denied(err))
 	}
-	// The name is always the same, so that what a killed run leaves behind goes away with the next one.
-	temporary := filepath.Join(filepath.Dir(f.full), "."+filepath.Base(f.full)+".slipway")
+	// The name is always the same, so that what a killed run leaves behind goes away with the next one; and its beginning
+	// keeps it out of commits.
+	temporary := filepath.Join(filepath.Dir(f.full), ".slipway-"+filepath.Base(f.full))
 	if err := f.replace(temporary, data); err != nil {
 		_ = os.Remove(temporary)
 		return fmt.Errorf("%s: %w", f.Path, denied(err))

@@ -13,7 +13,7 @@ func lock(directory *os.File) { _ = syscall.Flock(int(directory.Fd()), syscall.L
 
 func links(info fs.FileInfo) uint64 {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(st.Nlink)
+		return uint64(st.Nlink) //nolint:unconvert // the type differs between systems
 	}
 	return 1
 }

@@ -67,7 +67,7 @@ func TestMergeMergesImagesByName(t *testing.T) {
 
 func TestMergeLeavesTheRestToTheLineMerge(t *testing.T) {
 	ours, theirs := change("v1 # app", "v2 # app"), change("# overlay", "# the overlay")
-	base, text := "", func(base, ours, theirs []byte) ([]byte, bool) {
+	base, text := "", func(_, _, _ []byte) ([]byte, bool) {
 		t.Error("both sides' text does not differ")
 		return nil, false
 	}
@@ -75,7 +75,7 @@ func TestMergeLeavesTheRestToTheLineMerge(t *testing.T) {
 	if want := strings.Replace(ours, "# overlay", "# the overlay", 1); !ok || string(got) != want {
 		t.Errorf("ok %v, merged:\n%s", ok, got)
 	}
-	text = func(b, o, _ []byte) ([]byte, bool) {
+	text = func(b, _, _ []byte) ([]byte, bool) {
 		base = string(b)
 		return nil, false
 	}

@@ -176,8 +176,8 @@ func (d *Document) addKey(path Path, want any, value func(column int) (lines []s
 			start := d.start(parent.node) + 1
 			return d.replace(start, start, key+" "+flow, want)
 		}
-		end, err := d.end(keys[len(keys)-1])
-		if err != nil {
+		var end int
+		if end, err = d.end(keys[len(keys)-1]); err != nil {
 			return err
 		}
 		return d.replace(end, end, ", "+key+" "+flow, want)
