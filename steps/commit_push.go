@@ -101,7 +101,7 @@ func (c *CommitPush) Run(ctx context.Context, env *Env) (Result, error) {
 		return Result{}, err
 	}
 	if !c.DryRun {
-		if err := checkout.Resume(); err != nil {
+		if err := checkout.Resume(ctx); err != nil {
 			return Result{}, failure.New(failure.Conflict, "take the files you want to keep aside, and make a new checkout",
 				"checkout %s: an earlier run was killed while it brought the files up to date: %w", c.Dir, err)
 		}

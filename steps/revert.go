@@ -78,7 +78,7 @@ func (r *Revert) Run(ctx context.Context, env *Env) (Result, error) {
 	if r.git.repo == "" && r.Dir == "" {
 		r.git.repo = record.Repo
 	}
-	checkout, remote, err := r.open(env)
+	checkout, remote, err := r.open(ctx, env)
 	if err != nil {
 		return Result{}, err
 	}
@@ -151,7 +151,7 @@ func (r *Revert) target() (release.Record, error) {
 	return record, err
 }
 
-func (r *Revert) open(env *Env) (gitrepo.Checkout, *gitrepo.Remote, error) {
+func (r *Revert) open(ctx context.Context, env *Env) (gitrepo.Checkout, *gitrepo.Remote, error) {
 	if r.Dir == "" {
 		remote, err := r.git.open(env, "")
 		return nil, remote, err
@@ -174,7 +174,7 @@ func (r *Revert) open(env *Env) (gitrepo.Checkout, *gitrepo.Remote, error) {
 	if r.DryRun {
 		return checkout, remote, nil
 	}
-	if err := checkout.Resume(); err != nil {
+	if err := checkout.Resume(ctx); err != nil {
 		return nil, nil, errors.Join(err, remote.Close())
 	}
 	return checkout, remote, nil

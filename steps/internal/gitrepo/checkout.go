@@ -18,7 +18,7 @@ type Checkout interface {
 	// Attach lets a Remote use what the checkout has, so that it need not be fetched. The methods below come after it.
 	Attach(r *Remote) error
 	// Resume finishes an Advance that was killed. It writes nothing when there was none.
-	Resume() error
+	Resume(ctx context.Context) error
 	// Changes returns what differs from Base, limited to paths if there are any; leftOut names other changes.
 	Changes(paths []string) (changes []Change, leftOut []string, err error)
 	// Advance lays out a published commit, so that nothing differs any more. built is the commit if it was built here, nil

@@ -38,11 +38,12 @@ var servers = []server{
 	{name: "ssh, protocol 0, any object allowed", options: gitrepotest.Options{SSH: true, ProtocolV0: true}, config: map[string]string{"uploadpack.allowAnySHA1InWant": "true"}, ssh: true},
 }
 
-func eachServer(t *testing.T, run func(t *testing.T, f *fixture)) {
+func eachServer(t *testing.T, run func(*fixture)) {
+	t.Helper()
 	for _, s := range servers {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			run(t, newFixture(t, s))
+			run(newFixture(t, s))
 		})
 	}
 }
@@ -51,12 +52,13 @@ func eachServer(t *testing.T, run func(t *testing.T, f *fixture)) {
 type fixture struct {
 	server
 	*gitrepotest.Server
+	t       *testing.T
 	notices []string
 }
 
 func newFixture(t *testing.T, s server) *fixture {
 	t.Helper()
-	f := &fixture{server: s, Server: gitrepotest.New(t, s.options)}
+	f := &fixture{t: t, server: s, Server: gitrepotest.New(t, s.options)}
 	files := map[string]string{"README.md": "the repository\n", "bin/run.sh": "#!/bin/sh\n", "link": "README.md"}
 	for i := range 20 {
 		dir := fmt.Sprintf("services/svc-%02d", i)
@@ -159,7 +161,8 @@ func build(t *testing.T, r *gitrepo.Remote, parent gitrepo.Commit, changes ...gi
 
 func TestFilesAreReadWithoutAClone(t *testing.T) {
 	t.Parallel()
-	eachServer(t, func(t *testing.T, f *fixture) {
+	eachServer(t, func(f *fixture) {
+		t := f.t
 		_, tree := tipTree(t, f.open(t))
 		for path, want := range map[string]string{
 			"README.md":                            "the repository\n",
@@ -202,7 +205,8 @@ func TestFilesAreReadWithoutAClone(t *testing.T) {
 
 func TestACommitChangesWhatWasAskedAndNothingElse(t *testing.T) {
 	t.Parallel()
-	eachServer(t, func(t *testing.T, f *fixture) {
+	eachServer(t, func(f *fixture) {
+		t := f.t
 		before := f.rev(t, "main")
 		r := f.open(t)
 		c, _ := tipTree(t, r)
@@ -257,7 +261,8 @@ func TestACommitChangesWhatWasAskedAndNothingElse(t *testing.T) {
 
 func TestASwapLosesAgainstAnyOtherCommit(t *testing.T) {
 	t.Parallel()
-	eachServer(t, func(t *testing.T, f *fixture) {
+	eachServer(t, func(f *fixture) {
+		t := f.t
 		r := f.open(t)
 		c, _ := tipTree(t, r)
 		mine := build(t, r, c, gitrepo.Change{Path: "README.md", To: &gitrepo.File{Mode: gitrepo.ModeRegular, Data: []byte("mine\n")}})
@@ -282,7 +287,8 @@ func TestASwapLosesAgainstAnyOtherCommit(t *testing.T) {
 
 func TestHistoryIsWalkedWithoutFiles(t *testing.T) {
 	t.Parallel()
-	eachServer(t, func(t *testing.T, f *fixture) {
+	eachServer(t, func(f *fixture) {
+		t := f.t
 		for i := range 30 {
 			f.commit(t, fmt.Sprintf("commit %d", i), map[string]string{"README.md": fmt.Sprint(i)})
 		}
@@ -321,7 +327,8 @@ func TestHistoryIsWalkedWithoutFiles(t *testing.T) {
 
 func TestDifferencesOfTwoCommits(t *testing.T) {
 	t.Parallel()
-	eachServer(t, func(t *testing.T, f *fixture) {
+	eachServer(t, func(f *fixture) {
+		t := f.t
 		f.commit(t, "one", map[string]string{"services/svc-01/base/deployment.yaml": "x", "new/file": "y"})
 		r := f.open(t)
 		c, tree := tipTree(t, r)
@@ -344,7 +351,8 @@ func TestDifferencesOfTwoCommits(t *testing.T) {
 
 func TestBranchesThatAreNotThere(t *testing.T) {
 	t.Parallel()
-	eachServer(t, func(t *testing.T, f *fixture) {
+	eachServer(t, func(f *fixture) {
+		t := f.t
 		_, err := f.open(t).Tip(t.Context(), "mian")
 		if failure.KindOf(err) != failure.Usage || !strings.Contains(err.Error(), "there is main") {
 			t.Errorf("a missing branch: %v", err)

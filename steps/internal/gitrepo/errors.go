@@ -67,7 +67,7 @@ func (e *PushError) Error() string {
 }
 
 const (
-	hintCredentials = "set SLIPWAY_GIT_USERNAME and SLIPWAY_GIT_PASSWORD, or SLIPWAY_GIT_TOKEN, to an account that may push to the repository"
+	hintCredentials = "set SLIPWAY_GIT_USERNAME and SLIPWAY_GIT_PASSWORD, or SLIPWAY_GIT_TOKEN, to an account that may push to the repository" //nolint:gosec // names of variables
 	hintURL         = "check the URL; behind a login page or a proxy, check that this machine may reach the server directly"
 	hintCA          = "name the certificate of the authority that signed the server's with --ca-file"
 )

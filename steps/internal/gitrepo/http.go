@@ -90,20 +90,20 @@ func (c *httpConnection) open(ctx context.Context, service string, v2 bool) (con
 	u := *c.base
 	u.Path += "/info/refs"
 	u.RawQuery = "service=" + service
-	res, body, err := c.do(ctx, http.MethodGet, &u, service, v2, nil)
+	answer, err := c.do(ctx, http.MethodGet, &u, service, v2, nil)
 	if err != nil {
 		return nil, c.explain(err)
 	}
-	defer body.Close()
-	if err := checkType(res, body, "application/x-"+service+"-advertisement"); err != nil {
+	defer answer.Close()
+	if err := answer.checkType("application/x-" + service + "-advertisement"); err != nil {
 		return nil, c.explain(err)
 	}
-	all, err := io.ReadAll(body)
+	all, err := io.ReadAll(answer)
 	if err != nil {
 		return nil, c.explain(err)
 	}
 	// Redirects are followed here only; requests then go where the advertisement came from, as Git does.
-	if final := res.Request.URL; final.Host != c.base.Host || !strings.HasPrefix(final.Path, c.base.Path) || final.Scheme != c.base.Scheme {
+	if final := answer.from; final.Host != c.base.Host || !strings.HasPrefix(final.Path, c.base.Path) || final.Scheme != c.base.Scheme {
 		if path, ok := strings.CutSuffix(final.Path, "/info/refs"); ok {
 			if final.Host != c.base.Host {
 				// The HTTP client drops the credentials on the way to another host. They stay dropped.
@@ -126,13 +126,20 @@ func (c *httpConnection) open(ctx context.Context, service string, v2 bool) (con
 
 func (c *httpConnection) explain(err error) error { return classify(c.base.String(), err) }
 
-// do sends one request; the caller closes the body. A status other than 200 is a StatusError.
-func (c *httpConnection) do(ctx context.Context, method string, u *url.URL, service string, v2 bool, body []byte) (*http.Response, io.ReadCloser, error) {
+// answer is the body of an answer with status 200.
+type answer struct {
+	*idleReader
+	kind string   // its media type
+	from *url.URL // where it came from in the end
+}
+
+// do sends one request; the caller closes the answer. A status other than 200 is a StatusError.
+func (c *httpConnection) do(ctx context.Context, method string, u *url.URL, service string, v2 bool, body []byte) (*answer, error) {
 	ctx, idle := watchIdle(ctx, c.idle)
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
 	if err != nil {
-		idle.Close()
-		return nil, nil, err
+		_ = idle.Close()
+		return nil, err
 	}
 	req.Header.Set("User-Agent", "git/"+c.agent) // forges send other clients to their web pages
 	if v2 {
@@ -154,10 +161,10 @@ func (c *httpConnection) do(ctx context.Context, method string, u *url.URL, serv
 	case c.auth.Username != "" || c.auth.Password != "":
 		req.SetBasicAuth(c.auth.Username, c.auth.Password)
 	}
-	res, err := c.client.Do(req)
+	res, err := c.client.Do(req) //nolint:bodyclose // the answer closes it
 	if err != nil {
 		err = idle.explain(err)
-		idle.Close()
+		_ = idle.Close()
 		var wrapped *url.Error
 		switch {
 		case !errors.As(err, &wrapped):
@@ -166,15 +173,16 @@ func (c *httpConnection) do(ctx context.Context, method string, u *url.URL, serv
 		default:
 			err = &transportError{wrapped}
 		}
-		return nil, nil, err
+		return nil, err
 	}
 	idle.ReadCloser = res.Body
 	if res.StatusCode != http.StatusOK {
 		defer idle.Close()
 		page, _ := io.ReadAll(io.LimitReader(idle, 2048)) // what cannot be read of an error page is no error of its own
-		return nil, nil, &StatusError{Status: res.StatusCode, Message: readable(page), RetryAfter: retryAfter(res.Header)}
+		return nil, &StatusError{Status: res.StatusCode, Message: readable(page), RetryAfter: retryAfter(res.Header)}
 	}
-	return res, idle, nil
+	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	return &answer{idleReader: idle, kind: kind, from: res.Request.URL}, nil
 }
 
 // transportError keeps the chain of an url.Error and leaves out its text, which repeats the URL that stands in front of
@@ -184,16 +192,15 @@ type transportError struct{ err *url.Error }
 func (e *transportError) Error() string { return e.err.Err.Error() }
 func (e *transportError) Unwrap() error { return e.err }
 
-func checkType(res *http.Response, body io.Reader, want string) error {
-	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	if kind == want {
+func (a *answer) checkType(want string) error {
+	if a.kind == want {
 		return nil
 	}
-	page, _ := io.ReadAll(io.LimitReader(body, 2048))
+	page, _ := io.ReadAll(io.LimitReader(a, 2048)) // what cannot be read of an error page is no error of its own
 	if text := readable(page); text != "" {
-		return fmt.Errorf("%w: a page of type %q that says: %s", errNotGit, kind, text)
+		return fmt.Errorf("%w: a page of type %q that says: %s", errNotGit, a.kind, text)
 	}
-	return fmt.Errorf("%w: an empty page of type %q", errNotGit, kind)
+	return fmt.Errorf("%w: an empty page of type %q", errNotGit, a.kind)
 }
 
 type httpConversation struct {
@@ -210,12 +217,12 @@ func (h *httpConversation) close() error            { return nil }
 func (h *httpConversation) send(ctx context.Context, body []byte) (io.ReadCloser, error) {
 	u := *h.c.base
 	u.Path += "/" + h.service
-	res, reply, err := h.c.do(ctx, http.MethodPost, &u, h.service, h.v2, body)
+	reply, err := h.c.do(ctx, http.MethodPost, &u, h.service, h.v2, body)
 	if err != nil {
 		return nil, h.c.explain(err)
 	}
-	if err := checkType(res, reply, "application/x-"+h.service+"-result"); err != nil {
-		reply.Close()
+	if err := reply.checkType("application/x-" + h.service + "-result"); err != nil {
+		_ = reply.Close()
 		return nil, h.c.explain(err)
 	}
 	return reply, nil

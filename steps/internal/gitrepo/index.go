@@ -57,7 +57,7 @@ func (s *stagingArea) matchesTree(root Hash) bool {
 // updateIndex makes the index agree with moved files. Git's own lock file keeps other programs out meanwhile.
 func (w *Worktree) updateIndex(moves []move) (err error) {
 	lock := filepath.Join(w.dot, "index.lock")
-	out, err := os.OpenFile(lock, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	out, err := os.OpenFile(lock, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666) //nolint:gosec // as Git does: the umask decides
 	if errors.Is(err, fs.ErrExist) {
 		return failure.New(failure.Conflict, "wait for the other Git process, or remove the file if there is none", "checkout %s: index.lock exists", w.dir.path)
 	}
@@ -119,9 +119,6 @@ func (w *Worktree) updateEntry(idx *stagingArea, m move) error {
 	fillStat(e, info)
 	return nil
 }
-
-// gitPath is a name as Git has it: slash-separated, relative to the root of the work tree.
-func gitPath(rel string) string { return strings.Trim(filepath.ToSlash(rel), "/") }
 
 // under says whether a path is one of the given ones or below one of them; no paths at all are every path.
 func under(p string, paths []string) bool {

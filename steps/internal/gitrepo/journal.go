@@ -1,6 +1,7 @@
 package gitrepo
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ func (w *Worktree) writeJournal(j journal) error {
 }
 
 // Resume finishes an Advance that was killed, and does nothing when there was none.
-func (w *Worktree) Resume() error {
+func (w *Worktree) Resume(ctx context.Context) error {
 	data, err := os.ReadFile(w.journalFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -62,7 +63,7 @@ func (w *Worktree) Resume() error {
 	if err != nil {
 		return err
 	}
-	moves, err := w.moves(from, plumbing.NewHash(j.To))
+	moves, err := w.moves(ctx, from, plumbing.NewHash(j.To))
 	if err != nil {
 		return err
 	}

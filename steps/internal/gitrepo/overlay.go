@@ -113,7 +113,7 @@ func MakeOverlay(ctx context.Context, r *Remote, branch string, commit Hash, dir
 		if err := o.Attach(r); err != nil {
 			return nil, false, err
 		}
-		if err := o.Resume(); err != nil {
+		if err := o.Resume(ctx); err != nil {
 			return nil, false, err
 		}
 		local, _, err := o.Changes(nil)
@@ -405,7 +405,7 @@ func (o *Overlay) refuseLoss(names []string, files map[string]*File, published m
 
 // Resume finishes an Advance that was killed, and does nothing when there was none. It needs what
 // Attach loads.
-func (o *Overlay) Resume() error {
+func (o *Overlay) Resume(context.Context) error {
 	if o.state.Next == nil {
 		return nil
 	}

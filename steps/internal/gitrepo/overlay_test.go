@@ -19,12 +19,12 @@ const (
 	baseDir  = "services/svc-05/base"
 )
 
-func overlay(t *testing.T, f *fixture, dir string) (*gitrepo.Remote, bool, error) {
+func overlay(t *testing.T, f *fixture, dir string) (bool, error) {
 	t.Helper()
 	r := f.open(t)
 	c, _ := tipTree(t, r)
 	_, changed, err := gitrepo.MakeOverlay(t.Context(), r, "main", c.Hash, dir, []string{prodDir}, []string{baseDir})
-	return r, changed, err
+	return changed, err
 }
 
 // attached opens an overlay as another process would.
@@ -63,9 +63,10 @@ func filesBelow(t *testing.T, dir string) map[string]string {
 
 func TestAnOverlayIsPublishedWithoutAskingForAnythingTwice(t *testing.T) {
 	t.Parallel()
-	eachServer(t, func(t *testing.T, f *fixture) {
+	eachServer(t, func(f *fixture) {
+		t := f.t
 		dir := filepath.Join(t.TempDir(), "overlay")
-		if _, changed, err := overlay(t, f, dir); err != nil || !changed {
+		if changed, err := overlay(t, f, dir); err != nil || !changed {
 			t.Fatalf("changed %v, %v", changed, err)
 		}
 		want := map[string]string{
@@ -76,7 +77,7 @@ func TestAnOverlayIsPublishedWithoutAskingForAnythingTwice(t *testing.T) {
 		if diff := cmp.Diff(want, filesBelow(t, dir)); diff != "" {
 			t.Fatalf("files (-want +got):\n%s", diff)
 		}
-		if _, changed, err := overlay(t, f, dir); err != nil || changed {
+		if changed, err := overlay(t, f, dir); err != nil || changed {
 			t.Errorf("a second time: changed %v, %v", changed, err)
 		}
 		put(t, dir, prodFile, "edited\n")
@@ -106,7 +107,7 @@ func TestAnOverlayIsPublishedWithoutAskingForAnythingTwice(t *testing.T) {
 			t.Errorf("afterwards: base %s, changes %v, %v", o.Base(), changes, err)
 		}
 		f.commit(t, "another", map[string]string{baseDir + "/deployment.yaml": "theirs\n", "README.md": "x"})
-		if _, changed, err := overlay(t, f, dir); err != nil || !changed || filesBelow(t, dir)[baseDir+"/deployment.yaml"] != "theirs\n" {
+		if changed, err := overlay(t, f, dir); err != nil || !changed || filesBelow(t, dir)[baseDir+"/deployment.yaml"] != "theirs\n" {
 			t.Errorf("brought to the newest commit: changed %v, %v", changed, err)
 		}
 	})
@@ -116,16 +117,16 @@ func TestCheckoutsRefuseToLoseWork(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, servers[0])
 	dir := filepath.Join(t.TempDir(), "overlay")
-	if _, _, err := overlay(t, f, dir); err != nil {
+	if _, err := overlay(t, f, dir); err != nil {
 		t.Fatal(err)
 	}
 	put(t, dir, prodFile, "mine\n")
-	if _, _, err := overlay(t, f, dir); failure.KindOf(err) != failure.Conflict || !strings.Contains(err.Error(), prodFile) {
+	if _, err := overlay(t, f, dir); failure.KindOf(err) != failure.Conflict || !strings.Contains(err.Error(), prodFile) {
 		t.Errorf("with a change of its own: %v", err)
 	}
 	other := t.TempDir()
 	put(t, other, "precious", "mine\n")
-	if _, _, err := overlay(t, f, other); failure.KindOf(err) != failure.Usage {
+	if _, err := overlay(t, f, other); failure.KindOf(err) != failure.Usage {
 		t.Errorf("a directory with files: %v", err)
 	}
 	if diff := cmp.Diff(map[string]string{"precious": "mine\n"}, filesBelow(t, other)); diff != "" {
@@ -137,14 +138,14 @@ func TestAnOverlayWithASymlinkOutOfItStaysInside(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, servers[0])
 	dir := filepath.Join(t.TempDir(), "overlay")
-	if _, _, err := overlay(t, f, dir); err != nil {
+	if _, err := overlay(t, f, dir); err != nil {
 		t.Fatal(err)
 	}
 	outside := t.TempDir()
 	remove(t, dir, "services/svc-05/overlays")
 	symlink(t, dir, outside, "services/svc-05/overlays")
 	f.commit(t, "another", map[string]string{prodFile: "theirs\n"})
-	if _, _, err := overlay(t, f, dir); err == nil {
+	if _, err := overlay(t, f, dir); err == nil {
 		t.Error("the checkout was brought forward through a symlink")
 	}
 	if got := filesBelow(t, outside); len(got) != 0 {
@@ -156,7 +157,7 @@ func TestAnInterruptedCheckoutIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, servers[0])
 	dir := filepath.Join(t.TempDir(), "overlay")
-	if _, _, err := overlay(t, f, dir); err != nil {
+	if _, err := overlay(t, f, dir); err != nil {
 		t.Fatal(err)
 	}
 	state := filepath.Join(dir, ".slipway", "checkout.json")
@@ -173,7 +174,7 @@ func TestAnInterruptedCheckoutIsMadeAgain(t *testing.T) {
 	if err := o.Attach(f.open(t)); failure.KindOf(err) != failure.Invalid {
 		t.Errorf("used half done: %v", err)
 	}
-	if _, changed, err := overlay(t, f, dir); err != nil || !changed || len(filesBelow(t, dir)) != 3 {
+	if changed, err := overlay(t, f, dir); err != nil || !changed || len(filesBelow(t, dir)) != 3 {
 		t.Errorf("made again: changed %v, %v, %v", changed, err, filesBelow(t, dir))
 	}
 }
@@ -182,7 +183,7 @@ func TestAKilledAdvanceIsFinished(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, servers[0])
 	dir := filepath.Join(t.TempDir(), "overlay")
-	if _, _, err := overlay(t, f, dir); err != nil {
+	if _, err := overlay(t, f, dir); err != nil {
 		t.Fatal(err)
 	}
 	put(t, dir, prodFile, "edited\n")
@@ -216,7 +217,7 @@ func TestAKilledAdvanceIsFinished(t *testing.T) {
 	put(t, dir, ".slipway/checkout.json", pending)
 	put(t, dir, baseDir+"/deployment.yaml", "kind: Deployment # 5\n")
 	o, _ = attached(t, f, dir)
-	if err := o.Resume(); err != nil {
+	if err := o.Resume(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if changes, _, err := o.Changes(nil); err != nil || len(changes) != 0 || o.Base() != built.Hash {

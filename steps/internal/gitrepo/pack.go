@@ -3,7 +3,7 @@ package gitrepo
 import (
 	"bytes"
 	"compress/zlib"
-	"crypto/sha1"
+	"crypto/sha1" //nolint:gosec // the checksum of the pack format
 	"encoding/binary"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -48,7 +48,7 @@ func writePack(objects []packObject, deltas bool, level int) ([]byte, error) {
 			return nil, err
 		}
 	}
-	sum := sha1.Sum(b.Bytes())
+	sum := sha1.Sum(b.Bytes()) //nolint:gosec // the checksum of the pack format
 	b.Write(sum[:])
 	return b.Bytes(), nil
 }

@@ -77,11 +77,11 @@ func (r *Remote) openPush(ctx context.Context) (conversation, *packp.AdvRefs, er
 	}
 	u := &uploadService{}
 	if err := u.greet(talk.greeting()); err != nil {
-		talk.close()
+		_ = talk.close() // the first error is the one to report
 		return nil, nil, classify(r.url, err)
 	}
 	if u.adv == nil {
-		talk.close()
+		_ = talk.close() // the first error is the one to report
 		return nil, nil, classify(r.url, fmt.Errorf("%w: a push was greeted in protocol version 2", errNotGit))
 	}
 	return talk, u.adv, nil

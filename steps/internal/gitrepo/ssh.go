@@ -89,7 +89,7 @@ func (c *sshConnection) connect(ctx context.Context) error {
 		return c.explain(err)
 	}
 	// The handshake knows no context: closing the connection is what ends it.
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if err := conn.SetDeadline(time.Now().Add(c.idle)); err != nil {
 		return c.explain(err)
@@ -98,7 +98,7 @@ func (c *sshConnection) connect(ctx context.Context) error {
 		User: c.user, Auth: methods, HostKeyCallback: check, HostKeyAlgorithms: algorithms, Timeout: c.idle,
 	})
 	if err != nil {
-		conn.Close()
+		_ = conn.Close() // the first error is the one to report
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -143,7 +143,7 @@ func (c *sshConnection) authentication() (methods []ssh.AuthMethod, cleanup func
 		if err != nil {
 			return nil, nil, failure.New(failure.Denied, "start the agent again, or name a key with --ssh-key-file", "ssh agent: %w", err)
 		}
-		cleanup = func() { conn.Close() }
+		cleanup = func() { _ = conn.Close() }
 		if signers, err = agent.NewClient(conn).Signers(); err != nil {
 			cleanup()
 			return nil, nil, failure.New(failure.Denied, "start the agent again, or name a key with --ssh-key-file", "ssh agent: %w", err)
@@ -245,7 +245,7 @@ func (c *sshConnection) open(ctx context.Context, service string, v2 bool) (conv
 	}
 	session, err := c.client.NewSession()
 	if err != nil {
-		c.close() // a dead connection is dialled anew by the next attempt
+		_ = c.close() // a dead connection is dialled anew by the next attempt
 		return nil, c.explain(err)
 	}
 	s := &sshConversation{c: c, session: session}
@@ -262,7 +262,7 @@ func (c *sshConnection) open(ctx context.Context, service string, v2 bool) (conv
 		_ = session.Setenv("GIT_PROTOCOL", "version=2")
 	}
 	if err := session.Start(service + " '" + c.path + "'"); err != nil {
-		s.close()
+		_ = s.close() // the first error is the one to report
 		return nil, c.explain(err)
 	}
 	s.watch(ctx)
@@ -282,7 +282,7 @@ type sshConversation struct {
 // watch ties the session to a context: it is closed when the context ends or the server falls silent.
 func (s *sshConversation) watch(ctx context.Context) {
 	ctx, s.idle = watchIdle(ctx, s.c.idle)
-	context.AfterFunc(ctx, func() { s.session.Close() })
+	context.AfterFunc(ctx, func() { _ = s.session.Close() })
 }
 
 func (s *sshConversation) greeting() *packetReader { return s.packets }
@@ -290,7 +290,7 @@ func (s *sshConversation) reusable() bool          { return false }
 
 func (s *sshConversation) close() error {
 	if s.idle != nil {
-		s.idle.Close()
+		_ = s.idle.Close()
 	}
 	return s.session.Close()
 }

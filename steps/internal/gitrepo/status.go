@@ -159,9 +159,8 @@ func (w *Worktree) convertsLineEnds(name string, f *File) bool {
 
 // attributes answers what .gitattributes files say of a path. They are read where the path leads, once each.
 type attributes struct {
-	w      *Worktree
-	byDir  map[string][]gitattributes.MatchAttribute
-	parsed map[string]bool
+	w     *Worktree
+	byDir map[string][]gitattributes.MatchAttribute
 }
 
 func (w *Worktree) attributes() *attributes {

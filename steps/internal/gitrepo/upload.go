@@ -95,8 +95,7 @@ func (u *uploadService) greet(p *packetReader) error {
 	if line == "version 2" {
 		u.v2, u.caps = true, map[string]string{}
 		for {
-			kind, line, err := p.line()
-			if err != nil {
+			if kind, line, err = p.line(); err != nil {
 				return unexpectedEOF(err)
 			}
 			if kind != packetData {
@@ -380,7 +379,15 @@ func (r *Remote) fetchTop(ctx context.Context, h Hash) error {
 	q := fetchRequest{wants: []Hash{h}, depth: 1, filter: r.filter("tree:2")}
 	if !r.top.IsZero() && r.top != h {
 		// Only what differs from a commit whose upper directories are here: deltas against them, some hundred bytes.
-		q.haves, q.shallow, q.thin = []Hash{r.top}, []Hash{r.top}, true
+		q.haves, q.thin = []Hash{r.top}, true
+		if r.noFilter {
+			// What is missing here cannot be fetched by itself, so no more may be claimed than is at hand.
+			q.shallow = []Hash{r.top}
+		} else {
+			// With a depth the server walks the whole tree of the old commit, which takes it five times as long and is
+			// what writers who wait for each other then wait for. Without one it sends the few commits in between, too.
+			q.depth = 0
+		}
 	}
 	err := r.fetch(ctx, q)
 	if errors.Is(err, errFilter) || q.thin && errors.Is(err, plumbing.ErrObjectNotFound) {

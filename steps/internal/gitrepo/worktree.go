@@ -206,7 +206,7 @@ func (w *Worktree) Advance(ctx context.Context, branch string, to Hash, built *B
 	for _, c := range published {
 		j.Published[c.Path] = hashOf(c.To).String()
 	}
-	moves, err := w.moves(w.head, to)
+	moves, err := w.moves(ctx, w.head, to)
 	if err != nil {
 		return err
 	}
@@ -276,7 +276,7 @@ func (w *Worktree) writeObject(o packObject) error {
 }
 
 // moves lists what differs between the commit that is laid out and another one.
-func (w *Worktree) moves(from *object.Commit, to Hash) ([]move, error) {
+func (w *Worktree) moves(ctx context.Context, from *object.Commit, to Hash) ([]move, error) {
 	target, err := object.GetCommit(w.repo.Storer, to)
 	if err != nil {
 		return nil, err
@@ -284,7 +284,7 @@ func (w *Worktree) moves(from *object.Commit, to Hash) ([]move, error) {
 	local := w.local()
 	a := &Tree{remote: local, commit: from.Hash, root: from.TreeHash}
 	b := &Tree{remote: local, commit: to, root: target.TreeHash}
-	paths, err := a.Diff(context.Background(), b)
+	paths, err := a.Diff(ctx, b)
 	if err != nil {
 		return nil, err
 	}

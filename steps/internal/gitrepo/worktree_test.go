@@ -112,77 +112,110 @@ func gitChanges(t *testing.T, dir string, paths ...string) []string {
 	return lines
 }
 
+// work is a checkout to be edited in.
+type work struct {
+	t   *testing.T
+	dir string
+}
+
+func (w work) put(name, contents string) {
+	w.t.Helper()
+	put(w.t, w.dir, name, contents)
+}
+
+func (w work) remove(name string) {
+	w.t.Helper()
+	remove(w.t, w.dir, name)
+}
+
+func (w work) chmod(name string, mode os.FileMode) {
+	w.t.Helper()
+	if err := os.Chmod(filepath.Join(w.dir, name), mode); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w work) symlink(target, name string) {
+	w.t.Helper()
+	symlink(w.t, w.dir, target, name)
+}
+
+func (w work) git(args ...string) {
+	w.t.Helper()
+	git(w.t, w.dir, args...)
+}
+
 func TestChangesAreThoseThatGitSees(t *testing.T) {
 	f := newFixture(t, servers[0])
-	for name, edit := range map[string]func(t *testing.T, dir string){
-		"nothing":         func(*testing.T, string) {},
-		"a changed file":  func(t *testing.T, dir string) { put(t, dir, "README.md", "changed\n") },
-		"same size":       func(t *testing.T, dir string) { put(t, dir, "README.md", "the repositorz\n") },
-		"a new file":      func(t *testing.T, dir string) { put(t, dir, "new/file", "new\n") },
-		"a deleted file":  func(t *testing.T, dir string) { remove(t, dir, "README.md") },
-		"a deleted dir":   func(t *testing.T, dir string) { remove(t, dir, "services/svc-01") },
-		"executable":      func(t *testing.T, dir string) { chmod(t, dir, "README.md", 0o755) },
-		"not executable":  func(t *testing.T, dir string) { chmod(t, dir, "bin/run.sh", 0o644) },
-		"file to dir":     func(t *testing.T, dir string) { remove(t, dir, "README.md"); put(t, dir, "README.md/x", "x") },
-		"dir to file":     func(t *testing.T, dir string) { remove(t, dir, "bin"); put(t, dir, "bin", "x") },
-		"link to file":    func(t *testing.T, dir string) { remove(t, dir, "link"); put(t, dir, "link", "README.md") },
-		"retargeted link": func(t *testing.T, dir string) { remove(t, dir, "link"); symlink(t, dir, "bin/run.sh", "link") },
-		"a new link":      func(t *testing.T, dir string) { symlink(t, dir, "../..", "services/out") },
-		"staged":          func(t *testing.T, dir string) { put(t, dir, "README.md", "staged\n"); git(t, dir, "add", "README.md") },
-		"staged, undone": func(t *testing.T, dir string) {
-			put(t, dir, "README.md", "staged\n")
-			git(t, dir, "add", ".")
-			put(t, dir, "README.md", "the repository\n")
+	for name, edit := range map[string]func(w work){
+		"nothing":         func(work) {},
+		"a changed file":  func(w work) { w.put("README.md", "changed\n") },
+		"same size":       func(w work) { w.put("README.md", "the repositorz\n") },
+		"a new file":      func(w work) { w.put("new/file", "new\n") },
+		"a deleted file":  func(w work) { w.remove("README.md") },
+		"a deleted dir":   func(w work) { w.remove("services/svc-01") },
+		"executable":      func(w work) { w.chmod("README.md", 0o755) },
+		"not executable":  func(w work) { w.chmod("bin/run.sh", 0o644) },
+		"file to dir":     func(w work) { w.remove("README.md"); w.put("README.md/x", "x") },
+		"dir to file":     func(w work) { w.remove("bin"); w.put("bin", "x") },
+		"link to file":    func(w work) { w.remove("link"); w.put("link", "README.md") },
+		"retargeted link": func(w work) { w.remove("link"); w.symlink("bin/run.sh", "link") },
+		"a new link":      func(w work) { w.symlink("../..", "services/out") },
+		"staged":          func(w work) { w.put("README.md", "staged\n"); w.git("add", "README.md") },
+		"staged, undone": func(w work) {
+			w.put("README.md", "staged\n")
+			w.git("add", ".")
+			w.put("README.md", "the repository\n")
 		},
-		"removed from git": func(t *testing.T, dir string) { git(t, dir, "rm", "-q", "--cached", "README.md") },
-		"moved":            func(t *testing.T, dir string) { git(t, dir, "mv", "README.md", "READ.md") },
-		"ignored": func(t *testing.T, dir string) {
-			put(t, dir, ".gitignore", "*.log\n/build/\n!keep.log\nservices/*/tmp\n")
+		"removed from git": func(w work) { w.git("rm", "-q", "--cached", "README.md") },
+		"moved":            func(w work) { w.git("mv", "README.md", "READ.md") },
+		"ignored": func(w work) {
+			w.put(".gitignore", "*.log\n/build/\n!keep.log\nservices/*/tmp\n")
 			for _, p := range []string{"a.log", "keep.log", "build/x", "services/build/x", "services/svc-01/tmp/y", "services/svc-01/base/x.log"} {
-				put(t, dir, p, "x")
+				w.put(p, "x")
 			}
-			put(t, dir, "services/svc-02/.gitignore", "*\n!.gitignore\n")
-			put(t, dir, "services/svc-02/y", "x")
+			w.put("services/svc-02/.gitignore", "*\n!.gitignore\n")
+			w.put("services/svc-02/y", "x")
 		},
-		"ignored here only": func(t *testing.T, dir string) { put(t, dir, ".git/info/exclude", "junk*\n"); put(t, dir, "junk1", "x") },
-		"odd names": func(t *testing.T, dir string) {
+		"ignored here only": func(w work) { w.put(".git/info/exclude", "junk*\n"); w.put("junk1", "x") },
+		"odd names": func(w work) {
 			for _, p := range []string{"with space", "quote\"d", "new\nline", "ümlaut", "caf\xe9", "-dash", "a,b"} {
-				put(t, dir, "services/"+p, "x")
+				w.put("services/"+p, "x")
 			}
 		},
-		"line ends": func(t *testing.T, dir string) {
-			git(t, dir, "config", "core.autocrlf", "true")
-			put(t, dir, "README.md", "the repository\r\n")
+		"line ends": func(w work) {
+			w.git("config", "core.autocrlf", "true")
+			w.put("README.md", "the repository\r\n")
 		},
-		"line ends kept": func(t *testing.T, dir string) { put(t, dir, "README.md", "the repository\r\n") },
-		"attributes": func(t *testing.T, dir string) {
-			put(t, dir, ".gitattributes", "*.md text\n*.bin -text\n")
-			put(t, dir, "README.md", "changed\r\nhere\r\n")
-			put(t, dir, "x.bin", "a\r\n")
+		"line ends kept": func(w work) { w.put("README.md", "the repository\r\n") },
+		"attributes": func(w work) {
+			w.put(".gitattributes", "*.md text\n*.bin -text\n")
+			w.put("README.md", "changed\r\nhere\r\n")
+			w.put("x.bin", "a\r\n")
 		},
-		"a repo inside": func(t *testing.T, dir string) {
-			git(t, dir, "init", "-q", "inner")
-			git(t, dir+"/inner", "commit", "-q", "--allow-empty", "-m", "x")
-			put(t, dir, "README.md", "x")
+		"a repo inside": func(w work) {
+			w.git("init", "-q", "inner")
+			git(w.t, w.dir+"/inner", "commit", "-q", "--allow-empty", "-m", "x")
+			w.put("README.md", "x")
 		},
-		"file mode off": func(t *testing.T, dir string) {
-			git(t, dir, "config", "core.filemode", "false")
-			chmod(t, dir, "README.md", 0o755)
+		"file mode off": func(w work) {
+			w.git("config", "core.filemode", "false")
+			w.chmod("README.md", 0o755)
 		},
-		"index version 4": func(t *testing.T, dir string) {
-			git(t, dir, "update-index", "--index-version", "4")
-			put(t, dir, "README.md", "x")
+		"index version 4": func(w work) {
+			w.git("update-index", "--index-version", "4")
+			w.put("README.md", "x")
 		},
-		"no cached tree": func(t *testing.T, dir string) {
-			git(t, dir, "update-index", "--force-remove", "README.md")
-			git(t, dir, "add", "README.md")
+		"no cached tree": func(w work) {
+			w.git("update-index", "--force-remove", "README.md")
+			w.git("add", "README.md")
 		},
-		"touched":       func(t *testing.T, dir string) { put(t, dir, "README.md", "the repository\n") },
-		"intent to add": func(t *testing.T, dir string) { put(t, dir, "new", "x\n"); git(t, dir, "add", "-N", "new") },
+		"touched":       func(w work) { w.put("README.md", "the repository\n") },
+		"intent to add": func(w work) { w.put("new", "x\n"); w.git("add", "-N", "new") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := f.clone(t)
-			edit(t, dir)
+			edit(work{t, dir})
 			w := worktree(t, f, dir)
 			paths := []string{"."}
 			want := gitChanges(t, dir, paths...)
@@ -203,13 +236,6 @@ func TestChangesAreThoseThatGitSees(t *testing.T) {
 func remove(t *testing.T, dir, name string) {
 	t.Helper()
 	if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func chmod(t *testing.T, dir, name string, mode os.FileMode) {
-	t.Helper()
-	if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -297,17 +323,17 @@ func TestACheckoutIsCleanAfterItAdvanced(t *testing.T) {
 }
 
 func TestAdvanceNeverTouchesOtherWork(t *testing.T) {
-	for name, edit := range map[string]func(t *testing.T, dir string){
-		"a changed file":         func(t *testing.T, dir string) { put(t, dir, "services/svc-02/base/deployment.yaml", "mine\n") },
-		"an untracked file":      func(t *testing.T, dir string) { put(t, dir, "envs/eu/new", "mine\n") },
-		"a directory in place":   func(t *testing.T, dir string) { put(t, dir, "envs/eu/new/deeper", "mine\n") },
-		"a removed tracked file": func(t *testing.T, dir string) { remove(t, dir, "services/svc-02/base/deployment.yaml") },
+	for name, edit := range map[string]func(w work){
+		"a changed file":         func(w work) { w.put("services/svc-02/base/deployment.yaml", "mine\n") },
+		"an untracked file":      func(w work) { w.put("envs/eu/new", "mine\n") },
+		"a directory in place":   func(w work) { w.put("envs/eu/new/deeper", "mine\n") },
+		"a removed tracked file": func(w work) { w.remove("services/svc-02/base/deployment.yaml") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, servers[0])
 			dir := f.clone(t)
 			put(t, dir, "services/svc-01/overlays/prod/kustomization.yaml", name+"\n")
-			edit(t, dir)
+			edit(work{t, dir})
 			before := git(t, dir, "status", "--porcelain", "-uall")
 			head := git(t, dir, "rev-parse", "HEAD")
 			w := worktree(t, f, dir)

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"slipway/internal/gitrepotest"
+)
+
+const kustomizeVersion = "v5.8.2"
+
+// bench is a run: its tools, its server and a directory that is removed at the end.
+type bench struct {
+	settings  settings
+	cache     string
+	dir       string // removed at the end
+	repos     string // served
+	slipway   string
+	kustomize string
+	versions  string
+	env       []string
+	server    *server
+	copies    int
+}
+
+func prepare(ctx context.Context, s settings) (*bench, error) {
+	b := &bench{settings: s}
+	if err := b.start(ctx); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	return b, nil
+}
+
+func (b *bench) start(ctx context.Context) error {
+	var err error
+	if b.cache, err = cacheDir(); err != nil {
+		return err
+	}
+	if err = os.MkdirAll(b.cache, 0o755); err != nil {
+		return err
+	}
+	// Beside the cache, so that repositories can be copied by hard links.
+	if b.dir, err = os.MkdirTemp(b.cache, "run-"); err != nil {
+		return err
+	}
+	b.repos = filepath.Join(b.dir, "repos")
+	home := filepath.Join(b.dir, "home")
+	b.env = append(gitrepotest.Environ(home), "NO_COLOR=1")
+	if err = errors.Join(os.Mkdir(b.repos, 0o755), os.Mkdir(home, 0o755)); err != nil {
+		return err
+	}
+	if err = b.buildTools(ctx); err != nil {
+		return err
+	}
+	git, err := exec.CommandContext(ctx, "git", "version").Output()
+	if err != nil {
+		return err
+	}
+	b.versions = fmt.Sprintf("%s, kustomize %s", strings.TrimSpace(string(git)), kustomizeVersion)
+	b.server, err = startServer(b.repos)
+	return err
+}
+
+func (b *bench) close() error {
+	var errs []error
+	if b.server != nil {
+		errs = append(errs, b.server.close())
+	}
+	if b.dir != "" {
+		errs = append(errs, os.RemoveAll(b.dir))
+	}
+	return errors.Join(errs...)
+}
+
+func (b *bench) buildTools(ctx context.Context) error {
+	b.slipway = filepath.Join(b.dir, "slipway")
+	progress("building slipway")
+	if err := goCommand(ctx, "", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.slipway, "slipway"); err != nil {
+		return err
+	}
+	bin := filepath.Join(b.cache, "kustomize-"+kustomizeVersion)
+	b.kustomize = filepath.Join(bin, "kustomize")
+	if _, err := os.Stat(b.kustomize); err == nil {
+		return nil
+	}
+	progress("building kustomize %s", kustomizeVersion)
+	return goCommand(ctx, bin, "install", "sigs.k8s.io/kustomize/kustomize/v5@"+kustomizeVersion)
+}
+
+func goCommand(ctx context.Context, bin string, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Env, cmd.Stderr = append(os.Environ(), "CGO_ENABLED=0", "GOBIN="+bin), os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// generated makes sure that a repository is in the cache and that its packs are in the page cache.
+func (b *bench) generated(ctx context.Context, size scale) error {
+	repo := filepath.Join(b.cache, size.name+".git")
+	if _, err := os.Stat(repo); errors.Is(err, fs.ErrNotExist) {
+		progress("generating it, once")
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		cmd := exec.CommandContext(ctx, self, "generate", b.cache, size.name)
+		cmd.Stderr = os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("generate %s: %w", size.name, err)
+		}
+	}
+	return filepath.WalkDir(repo, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		return copyFile(path, os.DevNull)
+	})
+}
+
+// fresh serves a new copy of a repository and returns its name.
+func (b *bench) fresh(size scale) (string, error) {
+	b.copies++
+	name := fmt.Sprintf("%s-%d", size.name, b.copies)
+	from, to := filepath.Join(b.cache, size.name+".git"), filepath.Join(b.repos, name+".git")
+	err := filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, relative)
+		switch {
+		case entry.IsDir():
+			return os.MkdirAll(target, 0o755)
+		case strings.HasPrefix(relative, "objects"):
+			return os.Link(path, target) // Git never changes these, it only replaces them
+		default:
+			return copyFile(path, target)
+		}
+	})
+	return name, err
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// inRepo runs git in a served repository, past the server.
+func (b *bench) inRepo(repo string, args ...string) (string, error) {
+	cmd := exec.Command("git", args...)
+	cmd.Dir, cmd.Env, cmd.Stderr = filepath.Join(b.repos, repo+".git"), b.env, os.Stderr
+	out, err := cmd.Output()
+	return strings.TrimSpace(string(out)), err
+}
