@@ -111,15 +111,10 @@ type edit struct {
 }
 
 func (e *edit) add(c Change) error {
+	if err := checkPath(c.Path); err != nil {
+		return err
+	}
 	parts := cleanPath(c.Path)
-	if len(parts) == 0 {
-		return failure.New(failure.Invalid, "", "path %q names no file", c.Path)
-	}
-	for _, name := range parts {
-		if name == "" || name == "." || name == ".." || strings.EqualFold(name, ".git") || strings.ContainsRune(name, 0) {
-			return failure.New(failure.Invalid, "", "path %q is not allowed in a commit", c.Path)
-		}
-	}
 	at := e
 	for _, name := range parts[:len(parts)-1] {
 		if at.below == nil {

@@ -2,9 +2,11 @@ package gitrepo
 
 import (
 	"bytes"
+	"crypto/sha1" //nolint:gosec // the checksum of the index format
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,13 +51,8 @@ func (s *stagingArea) unmodified(e *index.Entry, info fs.FileInfo) bool {
 		(info.Mode()&fs.ModeSymlink != 0) == (e.Mode == filemode.Symlink)
 }
 
-// matchesTree says whether the index holds exactly the files of a directory, where Git noted that down.
-func (s *stagingArea) matchesTree(root Hash) bool {
-	return s.Cache != nil && len(s.Cache.Entries) > 0 && s.Cache.Entries[0].Path == "" && s.Cache.Entries[0].Entries >= 0 && s.Cache.Entries[0].Hash == root
-}
-
 // updateIndex makes the index agree with moved files. Git's own lock file keeps other programs out meanwhile.
-func (w *Worktree) updateIndex(moves []move) (err error) {
+func (w *Worktree) updateIndex(from, to Hash, moves []move) (err error) {
 	lock := filepath.Join(w.dot, "index.lock")
 	out, err := os.OpenFile(lock, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666) //nolint:gosec // as Git does: the umask decides
 	if errors.Is(err, fs.ErrExist) {
@@ -73,6 +70,7 @@ func (w *Worktree) updateIndex(moves []move) (err error) {
 	if err != nil {
 		return errors.Join(err, out.Close())
 	}
+	extension := w.treeExtension(idx, from, to, moves)
 	for _, m := range moves {
 		if err := w.updateEntry(idx, m); err != nil {
 			return errors.Join(err, out.Close())
@@ -88,7 +86,10 @@ func (w *Worktree) updateIndex(moves []move) (err error) {
 	if err := index.NewEncoder(&b).Encode(idx.Index); err != nil {
 		return errors.Join(err, out.Close())
 	}
-	if _, err := out.Write(b.Bytes()); err != nil {
+	b.Truncate(b.Len() - sha1.Size) // the encoder writes no extensions, so the checksum is to be made anew
+	b.Write(extension)
+	sum := sha1.Sum(b.Bytes()) //nolint:gosec // the checksum of the index format
+	if _, err := out.Write(append(b.Bytes(), sum[:]...)); err != nil {
 		return errors.Join(err, out.Close())
 	}
 	if err := out.Close(); err != nil {
@@ -130,42 +131,35 @@ func under(p string, paths []string) bool {
 	return len(paths) == 0
 }
 
-// headFiles returns the files of HEAD below paths.
-func (w *Worktree) headFiles(idx *stagingArea, paths []string) (map[string]Entry, error) {
-	all := map[string]Entry{}
-	if idx.matchesTree(w.head.TreeHash) {
+// headFiles returns the files of HEAD. Its directories are not read where the index is known to hold just that.
+func (w *Worktree) headFiles(idx *stagingArea) (map[string]Entry, error) {
+	all := make(map[string]Entry, len(idx.Entries))
+	if root := idx.cachedTree(); root != nil && root.hash == w.head.TreeHash {
 		for _, e := range idx.Entries {
-			if under(e.Name, paths) && !e.IntentToAdd {
-				all[e.Name] = Entry{Name: e.Name, Mode: Mode(e.Mode), Hash: e.Hash}
-			}
+			all[e.Name] = Entry{Name: e.Name, Mode: Mode(e.Mode), Hash: e.Hash}
 		}
 		return all, nil
 	}
-	return all, w.headDir(all, w.head.TreeHash, "", paths)
-}
-
-func (w *Worktree) headDir(all map[string]Entry, h Hash, dir string, paths []string) error {
 	local := w.local()
-	tree, err := local.load(h)
-	if err != nil {
-		return failure.New(failure.Invalid, "make a new checkout", "checkout %s: directory %q cannot be read: %w", w.dir.path, dir, err)
-	}
-	for _, e := range tree.Entries {
-		p := e.Name
-		if dir != "" {
-			p = dir + "/" + e.Name
+	var visit func(h Hash, dir string) error
+	visit = func(h Hash, dir string) error {
+		tree, err := local.load(h)
+		if err != nil {
+			return failure.New(failure.Invalid, "make a new checkout", "checkout %s: directory %q cannot be read: %w", w.dir.path, dir, err)
 		}
-		if e.Mode == filemode.Dir {
-			if under(p, paths) || leadsTo(p, paths) {
-				if err := w.headDir(all, e.Hash, p, paths); err != nil {
+		for _, e := range tree.Entries {
+			p := path.Join(dir, e.Name)
+			if e.Mode == filemode.Dir {
+				if err := visit(e.Hash, p); err != nil {
 					return err
 				}
+				continue
 			}
-		} else if under(p, paths) {
 			all[p] = Entry{Name: p, Mode: Mode(e.Mode), Hash: e.Hash}
 		}
+		return nil
 	}
-	return nil
+	return all, visit(w.head.TreeHash, "")
 }
 
 // leadsTo says whether a directory lies on the way to one of the paths.

@@ -87,10 +87,10 @@ func (w *Worktree) finish(j journal, moves []move) error {
 			return err
 		}
 	}
-	if err := w.updateIndex(moves); err != nil {
+	to := plumbing.NewHash(j.To)
+	if err := w.updateIndex(plumbing.NewHash(j.From), to, moves); err != nil {
 		return err
 	}
-	to := plumbing.NewHash(j.To)
 	if err := w.updateRefs(j.Branch, j.Remote, to); err != nil {
 		return err
 	}

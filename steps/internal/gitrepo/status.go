@@ -26,7 +26,7 @@ func (w *Worktree) Changes(paths []string) (changes []Change, leftOut []string, 
 	if err != nil {
 		return nil, nil, err
 	}
-	head, err := w.headFiles(idx, nil)
+	head, err := w.headFiles(idx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -84,7 +84,7 @@ func (w *Worktree) compare(idx *stagingArea, attrs *attributes, name string, at 
 	if at.Mode == ModeSubmodule || e != nil && (e.SkipWorktree || Mode(e.Mode) == ModeSubmodule) {
 		return false, nil, nil
 	}
-	info, err := w.dir.root.Lstat(name)
+	info, err := w.dir.lstat(name)
 	if err == nil && e != nil && tracked && e.Hash == at.Hash && Mode(e.Mode) == at.Mode && idx.unmodified(e, info) &&
 		(!w.config.fileMode || w.modeOf(info, at.Mode) == at.Mode) {
 		return false, nil, nil
@@ -242,19 +242,22 @@ func (w *Worktree) untracked(known map[string]Entry, paths []string) ([]string, 
 		if dir != "." {
 			domain = strings.Split(dir, "/")
 		}
-		ignored = append(ignored[:len(ignored):len(ignored)], w.ignorePatterns(dir, domain)...)
-		matcher := gitignore.NewMatcher(ignored)
-		entries, err := fs.ReadDir(w.dir.root.FS(), dir)
+		// Not through os.Root, which would open every directory on the way again; links are not followed here anyway.
+		entries, err := os.ReadDir(filepath.Join(w.dir.path, dir))
 		if err != nil {
 			return err
 		}
+		if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == ".gitignore" }) {
+			ignored = append(ignored[:len(ignored):len(ignored)], w.ignorePatterns(dir, domain)...)
+		}
+		matcher := gitignore.NewMatcher(ignored)
 		for _, e := range entries {
 			p := path.Join(dir, e.Name())
 			if e.Name() == ".git" || strings.HasPrefix(e.Name(), ownPrefix) || matcher.Match(strings.Split(p, "/"), e.IsDir()) || !under(p, paths) && !leadsTo(p, paths) {
 				continue
 			}
 			if e.IsDir() {
-				if _, err := w.dir.root.Lstat(path.Join(p, ".git")); err == nil {
+				if _, err := os.Lstat(filepath.Join(w.dir.path, p, ".git")); err == nil {
 					continue // a repository of its own
 				}
 				if err := walk(p, ignored); err != nil {

@@ -50,7 +50,7 @@ func (u *uploadService) filters() bool {
 
 func (r *Remote) dropUpload() {
 	if r.upload != nil {
-		r.upload.talk.close()
+		_ = r.upload.talk.close() // nothing was asked that an error could be about
 		r.upload = nil
 	}
 }
@@ -67,7 +67,7 @@ func (r *Remote) service(ctx context.Context, fresh bool) (*uploadService, error
 	}
 	u := &uploadService{talk: talk}
 	if err := u.greet(talk.greeting()); err != nil {
-		talk.close()
+		_ = talk.close() // the first error is the one to report
 		return nil, classify(r.url, err)
 	}
 	r.upload = u

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"slipway/steps/internal/failure"
 )
@@ -15,8 +16,31 @@ import (
 // workDir is a directory into which files of a commit are laid out. Names are slash-separated and below it; no symlink
 // leads out of it.
 type workDir struct {
-	path string
-	root *os.Root
+	path  string
+	root  *os.Root
+	links map[string]bool // directories, and whether a symlink leads into them
+}
+
+// lstat is for looking at thousands of files: os.Root opens every directory on the way each time. As for Git, what lies
+// behind a symlink is not there.
+func (w *workDir) lstat(name string) (fs.FileInfo, error) {
+	if w.behindLink(path.Dir(name)) {
+		return nil, notExist(name)
+	}
+	return os.Lstat(filepath.Join(w.path, name))
+}
+
+func (w *workDir) behindLink(dir string) bool {
+	if dir == "." {
+		return false
+	}
+	link, known := w.links[dir]
+	if !known {
+		info, err := os.Lstat(filepath.Join(w.path, dir))
+		link = err == nil && info.Mode()&fs.ModeSymlink != 0 || w.behindLink(path.Dir(dir))
+		w.links[dir] = link
+	}
+	return link
 }
 
 func openWorkDir(dir string) (*workDir, error) {
@@ -28,7 +52,7 @@ func openWorkDir(dir string) (*workDir, error) {
 	if err != nil {
 		return nil, failure.New(failure.Usage, "name an existing directory with --dir", "directory %s: %w", dir, err)
 	}
-	return &workDir{path: abs, root: root}, nil
+	return &workDir{path: abs, root: root, links: map[string]bool{}}, nil
 }
 
 // ownPrefix begins the names of what slipway keeps in a checkout; none of it is ever committed.
@@ -40,7 +64,7 @@ const maxFile = 50 << 20
 
 // read returns a file as Git would store it, nil when there is none. A directory counts as none.
 func (w *workDir) read(name string) (*File, error) {
-	info, err := w.root.Lstat(name)
+	info, err := w.lstat(name)
 	if absent(err) || err == nil && info.IsDir() {
 		return nil, nil
 	}
@@ -76,6 +100,13 @@ func absent(err error) bool {
 func (w *workDir) write(name string, f *File) error {
 	if f == nil {
 		return w.remove(name)
+	}
+	if err := checkPath(name); err != nil {
+		return err
+	}
+	clear(w.links)
+	if w.behindLink(path.Dir(name)) {
+		return failure.New(failure.Invalid, "put a directory in the place of the symlink", "%s: a symlink leads there", name)
 	}
 	if f.Mode == ModeSubmodule {
 		return w.root.MkdirAll(name, 0o777)
@@ -144,6 +175,16 @@ func replaceFile(name string, data []byte) error {
 type move struct {
 	path     string
 	from, to *File
+}
+
+// checkPath refuses names that a commit must not have, for they would reach into .git or out of the directory.
+func checkPath(p string) error {
+	for _, name := range strings.Split(p, "/") {
+		if name == "" || name == "." || name == ".." || strings.EqualFold(name, ".git") || strings.ContainsRune(name, 0) {
+			return failure.New(failure.Invalid, "", "path %q is not allowed in a commit", p)
+		}
+	}
+	return nil
 }
 
 // order sorts deletions before writes: a file may come where a directory was.

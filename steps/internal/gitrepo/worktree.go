@@ -113,10 +113,11 @@ func openWorktree(root, dot string) (*Worktree, error) {
 		}
 	}
 	files := osfs.New(dot)
+	options := filesystem.Options{KeepDescriptors: true} // else every object opens its pack again
 	if w.common != dot {
-		w.repo.Storer = filesystem.NewStorage(dotgit.NewRepositoryFilesystem(files, osfs.New(w.common)), cache.NewObjectLRU(8*cache.MiByte))
+		w.repo.Storer = filesystem.NewStorageWithOptions(dotgit.NewRepositoryFilesystem(files, osfs.New(w.common)), cache.NewObjectLRU(8*cache.MiByte), options)
 	} else {
-		w.repo.Storer = filesystem.NewStorage(files, cache.NewObjectLRU(8*cache.MiByte))
+		w.repo.Storer = filesystem.NewStorageWithOptions(files, cache.NewObjectLRU(8*cache.MiByte), options)
 	}
 	if err := w.readConfig(); err != nil {
 		return nil, err

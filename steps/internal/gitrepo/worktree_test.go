@@ -148,20 +148,21 @@ func (w work) git(args ...string) {
 func TestChangesAreThoseThatGitSees(t *testing.T) {
 	f := newFixture(t, servers[0])
 	for name, edit := range map[string]func(w work){
-		"nothing":         func(work) {},
-		"a changed file":  func(w work) { w.put("README.md", "changed\n") },
-		"same size":       func(w work) { w.put("README.md", "the repositorz\n") },
-		"a new file":      func(w work) { w.put("new/file", "new\n") },
-		"a deleted file":  func(w work) { w.remove("README.md") },
-		"a deleted dir":   func(w work) { w.remove("services/svc-01") },
-		"executable":      func(w work) { w.chmod("README.md", 0o755) },
-		"not executable":  func(w work) { w.chmod("bin/run.sh", 0o644) },
-		"file to dir":     func(w work) { w.remove("README.md"); w.put("README.md/x", "x") },
-		"dir to file":     func(w work) { w.remove("bin"); w.put("bin", "x") },
-		"link to file":    func(w work) { w.remove("link"); w.put("link", "README.md") },
-		"retargeted link": func(w work) { w.remove("link"); w.symlink("bin/run.sh", "link") },
-		"a new link":      func(w work) { w.symlink("../..", "services/out") },
-		"staged":          func(w work) { w.put("README.md", "staged\n"); w.git("add", "README.md") },
+		"nothing":                  func(work) {},
+		"a changed file":           func(w work) { w.put("README.md", "changed\n") },
+		"same size":                func(w work) { w.put("README.md", "the repositorz\n") },
+		"a new file":               func(w work) { w.put("new/file", "new\n") },
+		"a deleted file":           func(w work) { w.remove("README.md") },
+		"a deleted dir":            func(w work) { w.remove("services/svc-01") },
+		"executable":               func(w work) { w.chmod("README.md", 0o755) },
+		"not executable":           func(w work) { w.chmod("bin/run.sh", 0o644) },
+		"file to dir":              func(w work) { w.remove("README.md"); w.put("README.md/x", "x") },
+		"dir to file":              func(w work) { w.remove("bin"); w.put("bin", "x") },
+		"link to file":             func(w work) { w.remove("link"); w.put("link", "README.md") },
+		"retargeted link":          func(w work) { w.remove("link"); w.symlink("bin/run.sh", "link") },
+		"a dir that became a link": func(w work) { w.remove("services/svc-01"); w.symlink("svc-02", "services/svc-01") },
+		"a new link":               func(w work) { w.symlink("../..", "services/out") },
+		"staged":                   func(w work) { w.put("README.md", "staged\n"); w.git("add", "README.md") },
 		"staged, undone": func(w work) {
 			w.put("README.md", "staged\n")
 			w.git("add", ".")
