@@ -73,19 +73,15 @@ func (c *Checkout) Run(ctx context.Context, env *Env) (Result, error) {
 		if err != nil {
 			return err
 		}
-		tree, err := remote.Tree(ctx, tip)
+		overlay, changed, err := gitrepo.MakeOverlay(ctx, remote, c.git.branch, tip, c.Dir, paths, referred)
 		if err != nil {
 			return err
 		}
-		if details.Also, err = referred(ctx, tree, paths); err != nil {
-			return err
-		}
-		details.Revision = tip.String()
-		_, changed, err := gitrepo.MakeOverlay(ctx, remote, c.git.branch, tip, c.Dir, paths, details.Also)
 		if changed {
 			result.Outcome = Changed
 		}
-		return err
+		details.Revision, details.Also = tip.String(), overlay.Also()
+		return nil
 	})
 	return result, err
 }

@@ -120,18 +120,24 @@ func (c *CommitPush) Run(ctx context.Context, env *Env) (Result, error) {
 	if err := exist(checkout.Root(), paths, changes); err != nil {
 		return Result{}, err
 	}
-	details := commitPushDetails{Branch: c.git.branch, LeftOut: leftOut, DryRun: c.DryRun, Release: c.releaseID(checkout.Base(), changes)}
+	details := commitPushDetails{Branch: c.git.branch, LeftOut: leftOut, DryRun: c.DryRun, Release: env.Redact.String(c.releaseID(checkout.Base(), changes))}
 	for _, change := range changes {
 		details.Files = append(details.Files, change.Path)
 	}
 	p := &publication{
 		env: env, remote: remote, branch: c.git.branch, changes: changes, message: c.Message, identity: c.identity,
 		history: int(c.History), allowReverted: c.AllowReverted, dryRun: c.DryRun,
-		trailers: release.Trailers{Release: details.Release, Job: c.build.job, Order: c.build.order, Build: c.build.url, Source: c.source(checkout)},
+		trailers: release.Trailers{Release: details.Release, Job: env.Redact.String(c.build.job), Order: c.build.order, Build: c.build.url, Source: c.source(checkout)},
 	}
-	// set-image knows its paths as they are given, relative to --dir.
+	if record.Job != p.trailers.Job || record.Order != c.build.order {
+		record.Release = "" // of another build, whose release this one must not take for its own
+	}
+	// set-image knows its paths as they are given, relative to --dir; once published they are those of the repository.
 	asked := slices.Clone(record.Images)
 	for i := range asked {
+		if record.Commit != "" {
+			break
+		}
 		if asked[i].Path, err = inRepo(asked[i].Path); err != nil {
 			return Result{}, err
 		}
@@ -151,7 +157,7 @@ func (c *CommitPush) Run(ctx context.Context, env *Env) (Result, error) {
 	if c.DryRun {
 		return result, nil
 	}
-	record.Repo, record.Branch, record.Release, record.Job, record.Order = remote.URL(), c.git.branch, details.Release, c.build.job, c.build.order
+	record.Repo, record.Branch, record.Release, record.Job, record.Order = remote.URL(), c.git.branch, details.Release, p.trailers.Job, c.build.order
 	record.Base, record.Commit, record.Outcome = checkout.Base().String(), done.Revision, string(done.Outcome)
 	if len(done.Images) > 0 {
 		record.Images = done.Images
@@ -205,7 +211,7 @@ func (c *CommitPush) nothing(ctx context.Context, p *publication, id string, ima
 		}
 		if r, ok := newestAt(h, wanted); ok {
 			done.Revision = r.Hash
-			if t := release.ParseTrailers(r.Message); c.build.job != "" && t.Job == c.build.job && t.Order == c.build.order {
+			if t := release.ParseTrailers(r.Message); t.Job != "" && t.Job == p.trailers.Job && t.Order == c.build.order {
 				done.own = t.Release
 			}
 		} else if h.Truncated {

@@ -77,10 +77,12 @@ func (g *gitOptions) address(e *Env, origin string) (string, gitrepo.Auth, error
 		return origin, auth, nil
 	}
 	// Credentials that git wrote into the address serve if there are no others. They go no further than the request.
-	if password, ok := u.User.Password(); ok {
-		e.Redact.Add(password)
-		if auth.Token == "" && auth.Password == "" {
-			auth.Username, auth.Password = u.User.Username(), password
+	password, _ := u.User.Password()
+	e.Redact.Add(password)
+	if auth.Token == "" && auth.Password == "" {
+		auth.Username, auth.Password = u.User.Username(), password
+		if password == "" {
+			e.Redact.Add(auth.Username) // a user without a password is a token
 		}
 	}
 	u.User = nil
@@ -111,13 +113,13 @@ func (i *identity) spec(e *Env, message string) (gitrepo.CommitSpec, error) {
 		}
 	}
 	now := time.Now()
-	author := gitrepo.Signature{Name: i.authorName, Email: i.authorEmail, When: now}
+	author := gitrepo.Signature{Name: e.Redact.String(i.authorName), Email: e.Redact.String(i.authorEmail), When: now}
 	committer := author
 	if i.committerName != "" {
-		committer.Name = i.committerName
+		committer.Name = e.Redact.String(i.committerName)
 	}
 	if i.committerEmail != "" {
-		committer.Email = i.committerEmail
+		committer.Email = e.Redact.String(i.committerEmail)
 	}
 	spec := gitrepo.CommitSpec{Author: author, Committer: committer, Message: message}
 	if i.signingKey == "" {
@@ -154,6 +156,9 @@ func openCheckout(dir string) (gitrepo.Checkout, func(string) (string, error), e
 			err = &failure.Error{Kind: failure.Usage, Hint: "name a checkout with --dir, or make one with slipway checkout", Err: err}
 		}
 		return nil, nil, err
+	}
+	if o, ok := c.(*gitrepo.Overlay); ok {
+		o.Refer = referred
 	}
 	return c, func(p string) (string, error) { return repoPath(c.Root(), dir, p) }, nil
 }

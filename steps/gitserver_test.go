@@ -204,7 +204,9 @@ func untouched(ts *testscript.TestScript, args []string) {
 	if diff := cmp.Diff(before, stateOfStory(ts)); diff != "" {
 		ts.Fatalf("something was changed (-before +after):\n%s", diff)
 	}
-	var document struct{ Error struct{ Category, Message, Hint string } }
+	var document struct {
+		Error struct{ Category, Message, Hint string }
+	}
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &document))
 	said := document.Error
 	if want := categories[args[0]]; said.Category != want || said.Message == "" || said.Hint == "" {

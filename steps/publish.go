@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -40,7 +41,6 @@ type publication struct {
 
 	images    []release.PathImages // what the change asks for
 	uncertain bool                 // a push of this run may have landed
-	pushed    bool                 // a push was sent
 	attempts  int
 }
 
@@ -57,18 +57,17 @@ type published struct {
 
 // publish brings the change onto the branch, exactly once however often it is run.
 func (p *publication) publish(ctx context.Context) (published, error) {
-	var err error
-	if p.images, err = imagesOf(p.changes); err != nil {
+	// Before anything is asked of the server: who commits, and with which key.
+	if _, err := p.identity.spec(p.env, ""); err != nil {
 		return published{}, err
 	}
+	p.images = imagesOf(p.changes)
 	var done published
-	err = retry.Do(ctx, p.env.Retry, p.env.observe("publish to "+p.branch), func(ctx context.Context) error {
+	err := retry.Do(ctx, p.env.Retry, p.env.observe("publish to "+p.branch), func(ctx context.Context) error {
 		p.attempts++
 		var err error
 		done, err = p.attempt(ctx)
-		if p.pushed && err != nil && retry.IsTransient(err) {
-			p.uncertain = true
-		}
+		p.uncertain = p.uncertain || errors.Is(err, gitrepo.ErrUncertain)
 		return err
 	})
 	return done, err
@@ -152,7 +151,7 @@ func historyOf(ctx context.Context, r *gitrepo.Remote, tip gitrepo.Hash, limit i
 // landed finds what an earlier attempt, of this run or of one that was killed, has published already.
 func (p *publication) landed(h release.History) (published, bool) {
 	done := published{Outcome: Unchanged, Images: p.images}
-	if p.pushed {
+	if p.uncertain {
 		done.Outcome = Changed // by an attempt of this run whose answer was lost
 	}
 	if p.revertOf != nil {
@@ -355,10 +354,7 @@ func setBy(h release.History, c merge.Conflict) (release.Commit, bool) {
 }
 
 func (p *publication) push(ctx context.Context, tip gitrepo.Commit, merged []gitrepo.Change) (published, error) {
-	images, err := imagesOf(merged)
-	if err != nil {
-		return published{}, err
-	}
+	images := imagesOf(merged)
 	t := p.trailers
 	t.Paths = images
 	if len(images) == 0 {
@@ -379,18 +375,17 @@ func (p *publication) push(ctx context.Context, tip gitrepo.Commit, merged []git
 	done := published{Outcome: Changed, Revision: built.Hash.String(), Images: images, Changes: merged, built: built, tip: built.Hash}
 	if p.dryRun {
 		for _, c := range merged {
-			fmt.Fprint(p.env.Stderr, udiff.Unified(c.Path, contents(c.From), contents(c.To)))
+			fmt.Fprint(p.env.Stderr, gitDiff(c))
 		}
 		// The commit will have another time stamp, and so another id, when it is made.
 		done.Revision, done.built, done.tip = "", nil, tip.Hash
 		return done, nil
 	}
-	p.pushed = true
 	return done, p.remote.Swap(ctx, p.branch, built)
 }
 
 // imagesOf lists what a change does to image entries, by the directory of the kustomization.
-func imagesOf(changes []gitrepo.Change) ([]release.PathImages, error) {
+func imagesOf(changes []gitrepo.Change) []release.PathImages {
 	var all []release.PathImages
 	for _, c := range changes {
 		if !kustomization.IsFile(c.Path) || isLink(c.From) || isLink(c.To) {
@@ -398,7 +393,7 @@ func imagesOf(changes []gitrepo.Change) ([]release.PathImages, error) {
 		}
 		found, err := kustomization.Diff(contents(c.From), contents(c.To))
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.Path, err)
+			continue // set-image refuses such a file; what else is changed in it, its repair for one, is text
 		}
 		at := release.PathImages{Path: path.Dir(c.Path)}
 		for _, image := range found {
@@ -408,7 +403,7 @@ func imagesOf(changes []gitrepo.Change) ([]release.PathImages, error) {
 			all = append(all, at)
 		}
 	}
-	return all, nil
+	return all
 }
 
 // summary is the first line of a commit for which no message was given.
@@ -486,4 +481,18 @@ func contents(f *gitrepo.File) []byte {
 
 func isLink(f *gitrepo.File) bool {
 	return f != nil && (f.Mode == gitrepo.ModeSymlink || f.Mode == gitrepo.ModeSubmodule)
+}
+
+// gitDiff is a change as git diff shows it, with the modes that the two texts alone do not tell.
+func gitDiff(c gitrepo.Change) string {
+	header := fmt.Sprintf("diff --git a/%s b/%s\n", c.Path, c.Path)
+	switch {
+	case c.From == nil:
+		header += fmt.Sprintf("new file mode %06o\n", uint32(c.To.Mode))
+	case c.To == nil:
+		header += fmt.Sprintf("deleted file mode %06o\n", uint32(c.From.Mode))
+	case c.From.Mode != c.To.Mode:
+		header += fmt.Sprintf("old mode %06o\nnew mode %06o\n", uint32(c.From.Mode), uint32(c.To.Mode))
+	}
+	return header + udiff.Unified(c.Path, contents(c.From), contents(c.To))
 }

@@ -102,7 +102,7 @@ func (r *Revert) Run(ctx context.Context, env *Env) (Result, error) {
 	p := &publication{
 		env: env, remote: remote, branch: r.git.branch, changes: found.changes, identity: r.identity, history: int(r.History),
 		revertOf: &found.commit, dryRun: r.DryRun, message: r.message(found.commit, was),
-		trailers: release.Trailers{Release: was.Release, Reverts: found.commit.Hash, Job: r.build.job, Order: r.build.order, Build: r.build.url, Source: r.build.source},
+		trailers: release.Trailers{Release: was.Release, Reverts: found.commit.Hash, Job: env.Redact.String(r.build.job), Order: r.build.order, Build: r.build.url, Source: r.build.source},
 	}
 	done, err := p.publish(ctx)
 	if err != nil {
@@ -255,6 +255,12 @@ func inverse(ctx context.Context, remote *gitrepo.Remote, c gitrepo.Commit, main
 	without, err := remote.Parent(ctx, c, mainline)
 	if err != nil {
 		return nil, err
+	}
+	// What the commit says it released is most likely what differs: read at once instead of level by level.
+	for _, at := range release.ParseTrailers(c.Message).Paths {
+		if err := errors.Join(with.Fetch(ctx, at.Path), without.Fetch(ctx, at.Path)); err != nil {
+			return nil, err
+		}
 	}
 	paths, err := with.Diff(ctx, without)
 	if err != nil {

@@ -144,7 +144,7 @@ func Open(rawURL string, o Options) (*Remote, error) {
 		return nil, err
 	}
 	return &Remote{
-		url: rawURL, conn: conn, store: newStore(), trees: map[Hash]*object.Tree{}, notice: o.Notice,
+		url: withoutUser(rawURL), conn: conn, store: newStore(), trees: map[Hash]*object.Tree{}, notice: o.Notice,
 		walked: map[Hash]int{}, boundary: map[Hash]bool{},
 	}, nil
 }

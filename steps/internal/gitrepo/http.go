@@ -39,6 +39,13 @@ func newHTTP(u *url.URL, o Options) (*httpConnection, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() // brings proxies from the environment, and time limits
 	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	// The HTTP client makes a bare text of a proxy's refusal to connect.
+	transport.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
+		if res.StatusCode == http.StatusOK {
+			return nil
+		}
+		return fmt.Errorf("the proxy refused to connect: %w", &StatusError{Status: res.StatusCode, RetryAfter: retryAfter(res.Header)})
+	}
 	base := *u
 	base.User, base.RawQuery, base.Fragment = nil, "", ""
 	base.Path = strings.TrimSuffix(base.Path, "/")
@@ -71,6 +78,9 @@ func certificates(file string) (*x509.CertPool, error) {
 func checkRedirect(next *http.Request, via []*http.Request) error {
 	if next.Method != http.MethodGet {
 		return fmt.Errorf("%w: redirected from %s to %s", errNotGit, via[0].URL.Redacted(), next.URL.Redacted())
+	}
+	if next.URL.Scheme != "http" && next.URL.Scheme != "https" {
+		return fmt.Errorf("%w: redirected to %s", errNotGit, next.URL.Redacted())
 	}
 	if via[0].URL.Scheme == "https" && next.URL.Scheme != "https" {
 		return fmt.Errorf("%w: redirected from https to %s", errNotGit, next.URL.Redacted())

@@ -53,18 +53,15 @@ func (s *stagingArea) unmodified(e *index.Entry, info fs.FileInfo) bool {
 
 // updateIndex makes the index agree with moved files. Git's own lock file keeps other programs out meanwhile.
 func (w *Worktree) updateIndex(from, to Hash, moves []move) (err error) {
-	lock := filepath.Join(w.dot, "index.lock")
-	out, err := os.OpenFile(lock, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666) //nolint:gosec // as Git does: the umask decides
-	if errors.Is(err, fs.ErrExist) {
-		return failure.New(failure.Conflict, "wait for the other Git process, or remove the file if there is none", "checkout %s: index.lock exists", w.dir.path)
-	}
+	out, lock, own, err := w.lockIndex()
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			_ = os.Remove(lock)
+			err = errors.Join(err, os.Remove(lock))
 		}
+		err = errors.Join(err, os.Remove(own))
 	}()
 	idx, err := w.index()
 	if err != nil {
@@ -96,6 +93,41 @@ func (w *Worktree) updateIndex(from, to Hash, moves []move) (err error) {
 		return err
 	}
 	return os.Rename(lock, filepath.Join(w.dot, "index"))
+}
+
+// lockIndex takes Git's lock on the index. It is a hard link to a file of slipway's own: that is how the lock of a run that
+// was killed is told from that of another Git process.
+func (w *Worktree) lockIndex() (out *os.File, lock, own string, err error) {
+	lock, own = filepath.Join(w.dot, "index.lock"), filepath.Join(w.dot, "slipway-index")
+	if mine, err := os.Stat(own); err == nil {
+		if held, err := os.Stat(lock); err == nil && os.SameFile(mine, held) {
+			if err := os.Remove(lock); err != nil {
+				return nil, "", "", err
+			}
+		}
+		if err := os.Remove(own); err != nil {
+			return nil, "", "", err
+		}
+	}
+	if out, err = os.OpenFile(own, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666); err != nil { //nolint:gosec // as Git does: the umask decides
+		return nil, "", "", err
+	}
+	err = os.Link(own, lock)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		// A file system without hard links: both names are taken, only a killed run's lock cannot be told by them.
+		var held *os.File
+		if held, err = os.OpenFile(lock, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666); err == nil { //nolint:gosec // as above
+			err = out.Close()
+			out = held
+		}
+	}
+	if err == nil {
+		return out, lock, own, nil
+	}
+	if errors.Is(err, fs.ErrExist) {
+		err = failure.New(failure.Conflict, "wait for the other Git process, or remove the file if there is none", "checkout %s: index.lock exists", w.dir.path)
+	}
+	return nil, "", "", errors.Join(err, out.Close(), os.Remove(own))
 }
 
 func (w *Worktree) updateEntry(idx *stagingArea, m move) error {

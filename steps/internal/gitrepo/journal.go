@@ -16,11 +16,11 @@ import (
 // journal is what an Advance writes down before it touches the first file. Without it a run that was killed among the
 // files would leave other people's releases looking like local changes, and the next run would publish or revert them.
 type journal struct {
-	From      string            `json:"from"`
-	To        string            `json:"to"`
-	Branch    string            `json:"branch"`
-	Remote    string            `json:"remote"`
-	Published map[string]string `json:"published,omitempty"`
+	From      string `json:"from"`
+	To        string `json:"to"`
+	Branch    string `json:"branch"`
+	Remote    string `json:"remote"`
+	Published byPath `json:"published,omitempty"`
 }
 
 func (j journal) hashes() map[string]Hash {
@@ -118,19 +118,32 @@ func (w *Worktree) lay(m move) error {
 
 func (w *Worktree) updateRefs(branch, remote string, to Hash) error {
 	if w.branch == "" {
-		if err := w.repo.Storer.SetReference(plumbing.NewHashReference(plumbing.HEAD, to)); err != nil {
+		if err := setRef(w.dot, plumbing.HEAD, to); err != nil {
 			return err
 		}
-	} else if err := w.repo.Storer.SetReference(plumbing.NewHashReference(plumbing.NewBranchReferenceName(w.branch), to)); err != nil {
+	} else if err := setRef(w.common, plumbing.NewBranchReferenceName(w.branch), to); err != nil {
 		return err
 	}
 	// The remote-tracking branch, if the checkout has one for where the commit was published.
-	if url, err := w.Origin(); err != nil || url != remote {
+	if url, err := w.Origin(); err != nil || withoutUser(url) != remote {
 		return err
 	}
 	tracking := plumbing.NewRemoteReferenceName("origin", branch)
 	if _, err := w.repo.Storer.Reference(tracking); err != nil {
 		return nil
 	}
-	return w.repo.Storer.SetReference(plumbing.NewHashReference(tracking, to))
+	return setRef(w.common, tracking, to)
+}
+
+// setRef replaces a ref in one step. go-git empties the file and then writes to it; killed in between, the checkout would
+// have no HEAD.
+func setRef(dot string, name plumbing.ReferenceName, to Hash) error {
+	file, temp := filepath.Join(dot, filepath.FromSlash(name.String())), filepath.Join(dot, "slipway-ref")
+	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+		return err
+	}
+	if err := os.WriteFile(temp, []byte(to.String()+"\n"), 0o666); err != nil {
+		return err
+	}
+	return os.Rename(temp, file)
 }

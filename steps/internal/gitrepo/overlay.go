@@ -25,10 +25,17 @@ import (
 // It has no .git. What it was made from is in .slipway/checkout.json, and the objects that were fetched for it are in
 // .slipway/objects.pack, so that publishing from it asks the server for nothing that did not change.
 type Overlay struct {
+	// Refer finds what directories of a commit refer to; nil for what the overlay was made with.
+	Refer References
+
 	dir    *workDir
 	state  overlayState
 	remote *Remote // given by Attach
 }
+
+// References returns the directories and files of a commit that the given directories refer to and that are not below
+// them.
+type References func(ctx context.Context, t *Tree, dirs []string) ([]string, error)
 
 type overlayState struct {
 	Version int    `json:"version"`
@@ -37,13 +44,15 @@ type overlayState struct {
 	Commit  string `json:"commit"`
 	// Paths are the directories that were asked for; new files below them are part of a release.
 	Paths []string `json:"paths"`
+	// Also are the directories and files that these refer to.
+	Also []string `json:"also,omitempty"`
 	// Files are the files that were laid out: mode and object id by path.
-	Files map[string]string `json:"files"`
+	Files byPath `json:"files"`
 	// Complete is false while files are being laid out, and after that was interrupted.
 	Complete bool `json:"complete"`
 	// Next is the state that an Advance is on the way to, and Published the ids of the files that it may replace.
-	Next      *overlayState     `json:"next,omitempty"`
-	Published map[string]string `json:"published,omitempty"`
+	Next      *overlayState `json:"next,omitempty"`
+	Published byPath        `json:"published,omitempty"`
 }
 
 const (
@@ -88,10 +97,18 @@ func (o *Overlay) Branch() string { return o.state.Branch }
 // Base is the commit whose files are laid out.
 func (o *Overlay) Base() Hash { return plumbing.NewHash(o.state.Commit) }
 
-// MakeOverlay lays out the given directories of a commit in dir, which must be empty, missing, or an overlay without
-// changes of its own. paths are what was asked for; also are directories and files that these refer to. It returns the
-// overlay and whether anything was written. Killed in the middle, it may be called again.
-func MakeOverlay(ctx context.Context, r *Remote, branch string, commit Hash, dir string, paths, also []string) (o *Overlay, changed bool, err error) {
+// Also are the directories and files that were laid out because those that were asked for refer to them.
+func (o *Overlay) Also() []string { return o.state.Also }
+
+// MakeOverlay lays out the given directories of a commit, and what refer finds for them, in dir, which must be empty,
+// missing, or an overlay without changes of its own. It returns the overlay and whether anything was written. Killed in the
+// middle, it may be called again.
+func MakeOverlay(ctx context.Context, r *Remote, branch string, commit Hash, dir string, paths []string, refer References) (o *Overlay, changed bool, err error) {
+	next := overlayState{Version: overlayVersion, Repo: r.URL(), Branch: branch, Commit: commit.String(), Paths: paths, Complete: true}
+	files, err := next.read(ctx, r, commit, refer)
+	if err != nil {
+		return nil, false, err
+	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, false, failure.New(failure.Usage, "name a directory that can be created with --dir", "checkout: %w", err)
 	}
@@ -103,10 +120,6 @@ func MakeOverlay(ctx context.Context, r *Remote, branch string, commit Hash, dir
 			return nil, false, err
 		}
 	case err != nil:
-		return nil, false, err
-	}
-	files, err := collect(ctx, r, commit, append(slices.Clone(paths), also...))
-	if err != nil {
 		return nil, false, err
 	}
 	if o.state.Complete {
@@ -124,9 +137,8 @@ func MakeOverlay(ctx context.Context, r *Remote, branch string, commit Hash, dir
 			return nil, false, failure.New(failure.Conflict, "publish them with commit-push, or use another directory", "checkout %s: there are changes, the first in %s", dir, local[0].Path)
 		}
 	}
-	next := overlayState{Version: overlayVersion, Repo: r.URL(), Branch: branch, Commit: commit.String(), Paths: paths, Files: map[string]string{}, Complete: true}
-	for p, f := range files {
-		next.Files[p] = describe(f)
+	if err := o.refuseStrangers(files); err != nil {
+		return nil, false, err
 	}
 	if o.state.Complete && o.state.Repo == next.Repo && o.state.Branch == branch && maps.Equal(o.state.Files, next.Files) && slices.Equal(o.state.Paths, paths) {
 		if o.state.Commit == next.Commit {
@@ -135,6 +147,20 @@ func MakeOverlay(ctx context.Context, r *Remote, branch string, commit Hash, dir
 		return o, true, o.save(r, next)
 	}
 	return o, true, o.lay(r, next, files)
+}
+
+// refuseStrangers fails when a file that is to be laid out for the first time is there already, with other contents. After
+// an interrupted run it may be half of that file.
+func (o *Overlay) refuseStrangers(files map[string]*File) error {
+	for p, f := range files {
+		if _, ours := o.state.Files[p]; ours {
+			continue
+		}
+		if now, err := o.dir.read(p); err != nil || now != nil && !sameFile(now, f) {
+			return errors.Join(err, failure.New(failure.Conflict, "take the file aside, or use another directory", "checkout %s: %s is there already", o.dir.path, p))
+		}
+	}
+	return nil
 }
 
 func newOverlay(dir string) (*Overlay, error) {
@@ -152,6 +178,28 @@ func newOverlay(dir string) (*Overlay, error) {
 		}
 	}
 	return &Overlay{dir: work}, nil
+}
+
+// read reads the files that belong to the state at a commit, and notes them down.
+func (s *overlayState) read(ctx context.Context, r *Remote, commit Hash, refer References) (map[string]*File, error) {
+	if refer != nil {
+		tree, err := r.Tree(ctx, commit)
+		if err != nil {
+			return nil, err
+		}
+		if s.Also, err = refer(ctx, tree, s.Paths); err != nil {
+			return nil, err
+		}
+	}
+	files, err := collect(ctx, r, commit, slices.Concat(s.Paths, s.Also))
+	if err != nil {
+		return nil, err
+	}
+	s.Commit, s.Files = commit.String(), byPath{}
+	for p, f := range files {
+		s.Files[p] = describe(f)
+	}
+	return files, nil
 }
 
 // collect reads all files at or below paths.
@@ -196,7 +244,7 @@ func (o *Overlay) lay(r *Remote, next overlayState, files map[string]*File) erro
 	if err := o.saveState(started); err != nil {
 		return err
 	}
-	for p := range started.Files {
+	for _, p := range deletionsFirst(slices.Collect(maps.Keys(started.Files)), files) {
 		if err := o.dir.write(p, files[p]); err != nil {
 			return fmt.Errorf("checkout %s: %w", o.dir.path, err)
 		}
@@ -325,19 +373,30 @@ func (o *Overlay) Changes(paths []string) (changes []Change, leftOut []string, e
 }
 
 func (o *Overlay) added(dir string, names map[string]bool) error {
-	return fs.WalkDir(o.dir.root.FS(), path.Clean(dir), func(p string, e fs.DirEntry, err error) error {
-		switch {
-		case absent(err):
-			return nil
-		case err != nil:
-			return err
-		case e.IsDir() && (strings.HasPrefix(e.Name(), ownPrefix) || e.Name() == ".git"):
-			return fs.SkipDir
-		case !e.IsDir() && !strings.HasPrefix(e.Name(), ownPrefix):
-			names[p] = true
-		}
+	info, err := o.dir.root.Lstat(dir)
+	if absent(err) {
 		return nil
-	})
+	}
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		names[path.Clean(dir)] = true
+		return nil
+	}
+	entries, err := o.dir.list(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ownPrefix) || e.IsDir() && e.Name() == ".git" {
+			continue
+		}
+		if err := o.added(path.Join(dir, e.Name()), names); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Advance lays out a published commit, so that nothing differs from it afterwards. published names what the commit holds
@@ -351,25 +410,22 @@ func (o *Overlay) Advance(ctx context.Context, _ string, to Hash, _ *Built, publ
 	for _, c := range published {
 		hashes[c.Path] = hashOf(c.To)
 	}
-	tree, err := r.Tree(ctx, to)
-	if err != nil {
-		return err
-	}
-	names := slices.Sorted(maps.Keys(o.state.Files))
-	for p := range hashes {
-		if _, ok := o.state.Files[p]; !ok {
-			names = append(names, p)
-		}
-	}
-	files, err := tree.Files(ctx, names...)
-	if err != nil {
-		return err
-	}
 	next := o.state
-	next.Commit, next.Files = to.String(), map[string]string{}
-	for p, f := range files {
-		next.Files[p] = describe(f)
+	files, err := next.read(ctx, r, to, o.Refer)
+	if err != nil {
+		return err
 	}
+	all := map[string]bool{}
+	for p := range o.state.Files {
+		all[p] = true
+	}
+	for p := range hashes {
+		all[p] = true
+	}
+	for p := range files {
+		all[p] = true
+	}
+	names := slices.Collect(maps.Keys(all))
 	if err := o.refuseLoss(names, files, hashes); err != nil {
 		return err
 	}
@@ -433,7 +489,10 @@ func (o *Overlay) Resume(context.Context) error {
 }
 
 func (o *Overlay) finish(names []string, files map[string]*File) error {
-	for _, p := range names {
+	for _, p := range deletionsFirst(names, files) {
+		if files[p] != nil && o.state.Files[p] == describe(files[p]) {
+			continue // nothing new: what differs here is a local change that was not published
+		}
 		now, err := o.dir.read(p)
 		if err != nil {
 			return err
@@ -445,4 +504,11 @@ func (o *Overlay) finish(names []string, files map[string]*File) error {
 		}
 	}
 	return o.saveState(*o.state.Next)
+}
+
+// deletionsFirst sorts paths in the order in which they can be written.
+func deletionsFirst(names []string, files map[string]*File) []string {
+	slices.Sort(names)
+	slices.SortStableFunc(names, func(a, b string) int { return order(files[a]) - order(files[b]) })
+	return names
 }

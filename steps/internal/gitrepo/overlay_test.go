@@ -1,6 +1,7 @@
 package gitrepo_test
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,7 +24,9 @@ func overlay(t *testing.T, f *fixture, dir string) (bool, error) {
 	t.Helper()
 	r := f.open(t)
 	c, _ := tipTree(t, r)
-	_, changed, err := gitrepo.MakeOverlay(t.Context(), r, "main", c.Hash, dir, []string{prodDir}, []string{baseDir})
+	_, changed, err := gitrepo.MakeOverlay(t.Context(), r, "main", c.Hash, dir, []string{prodDir}, func(context.Context, *gitrepo.Tree, []string) ([]string, error) {
+		return []string{baseDir}, nil
+	})
 	return changed, err
 }
 

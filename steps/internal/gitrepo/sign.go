@@ -26,7 +26,7 @@ func NewSigner(file, passphrase string) (Signer, error) {
 		return nil, failure.New(failure.Usage, "give the path of a private key", "signing key: %w", err)
 	}
 	if !bytes.Contains(data, []byte("BEGIN PGP PRIVATE KEY BLOCK")) {
-		key, err := readKey(file, passphrase)
+		key, err := readKey("signing key", "SLIPWAY_SIGNING_KEY_PASSPHRASE", file, passphrase)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package gitrepo
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -130,7 +131,7 @@ func (c *sshConnection) explainHandshake(err error) error {
 // authentication collects the keys to offer: the named file alone, else the agent's and the usual files.
 func (c *sshConnection) authentication() (methods []ssh.AuthMethod, cleanup func(), err error) {
 	if c.options.KeyFile != "" {
-		signer, err := readKey(c.options.KeyFile, c.options.Passphrase)
+		signer, err := readKey("ssh key", "SLIPWAY_SSH_KEY_PASSPHRASE", c.options.KeyFile, c.options.Passphrase)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -151,7 +152,7 @@ func (c *sshConnection) authentication() (methods []ssh.AuthMethod, cleanup func
 	}
 	for _, name := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
 		// Only what can be used without asking: a missing file, or one with another passphrase, is no error here.
-		if signer, err := readKey(filepath.Join(home(), ".ssh", name), c.options.Passphrase); err == nil {
+		if signer, err := readKey("ssh key", "", filepath.Join(home(), ".ssh", name), c.options.Passphrase); err == nil {
 			signers = append(signers, signer)
 		}
 	}
@@ -162,10 +163,11 @@ func (c *sshConnection) authentication() (methods []ssh.AuthMethod, cleanup func
 	return []ssh.AuthMethod{ssh.PublicKeys(signers...)}, cleanup, nil
 }
 
-func readKey(file, passphrase string) (ssh.Signer, error) {
+// readKey reads a private key; variable is where the user puts its passphrase.
+func readKey(what, variable, file, passphrase string) (ssh.Signer, error) {
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, failure.New(failure.Usage, "give the path of a private key", "ssh key: %w", err)
+		return nil, failure.New(failure.Usage, "give the path of a private key", what+": %w", err)
 	}
 	var missing *ssh.PassphraseMissingError
 	signer, err := ssh.ParsePrivateKey(pem)
@@ -174,10 +176,12 @@ func readKey(file, passphrase string) (ssh.Signer, error) {
 	}
 	switch {
 	case errors.As(err, &missing):
-		return nil, failure.New(failure.Denied, "set SLIPWAY_SSH_KEY_PASSPHRASE", "ssh key %s: it is protected by a passphrase", file)
+		return nil, failure.New(failure.Denied, "set "+variable, what+" %s: it is protected by a passphrase", file)
+	case errors.Is(err, x509.IncorrectPasswordError):
+		return nil, failure.New(failure.Denied, "set "+variable+" to the passphrase of this key", what+" %s: the passphrase is wrong", file)
 	case err != nil:
 		// The text of the error is about the key's form, never its contents.
-		return nil, failure.New(failure.Usage, "give an OpenSSH or PEM private key, and the right passphrase for it", "ssh key %s: %w", file, err)
+		return nil, failure.New(failure.Usage, "give an OpenSSH or PEM private key, and the right passphrase for it", what+" %s: %w", file, err)
 	}
 	return signer, nil
 }

@@ -30,7 +30,10 @@ func (s *store) EncodedObject(t plumbing.ObjectType, h Hash) (plumbing.EncodedOb
 func (s *store) HasEncodedObject(h Hash) error {
 	err := s.Storage.HasEncodedObject(h)
 	if err != nil && s.local != nil {
-		return s.local.HasEncodedObject(h)
+		if err = s.local.HasEncodedObject(h); err != nil {
+			// go-git leaves out here what a clone borrows from a reference repository.
+			_, err = s.local.EncodedObject(plumbing.AnyObject, h)
+		}
 	}
 	return err
 }

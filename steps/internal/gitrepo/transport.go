@@ -110,3 +110,13 @@ func (r *idleReader) Close() error {
 	r.cancel(nil)
 	return err
 }
+
+// withoutUser leaves the user out of an HTTP address, who may be a token; over SSH the user is part of the address.
+func withoutUser(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return address
+	}
+	u.User = nil
+	return u.String()
+}

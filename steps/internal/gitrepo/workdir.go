@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"slipway/steps/internal/failure"
@@ -69,7 +70,8 @@ func (w *workDir) read(name string) (*File, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		// Among other reasons: a directory on the way is a symlink that leads out of the checkout.
+		return nil, failure.New(failure.Invalid, "put the directory back, or limit the commit with --path", "%s: it cannot be read: %w", name, err)
 	}
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
@@ -187,9 +189,9 @@ func checkPath(p string) error {
 	return nil
 }
 
-// order sorts deletions before writes: a file may come where a directory was.
-func (m move) order() int {
-	if m.to == nil {
+// order sorts deletions before writes: a file may come where a directory was, and the other way round.
+func order(to *File) int {
+	if to == nil {
 		return 0
 	}
 	return 1
@@ -222,6 +224,9 @@ func (w *workDir) refuseLoss(moves []move, published map[string]Hash) error {
 
 // occupied says whether a directory with files that stay is in the place of a file.
 func (w *workDir) occupied(name string, leaving map[string]bool) bool {
+	if info, err := w.root.Lstat(name); err == nil && !info.IsDir() {
+		return false // also because a walk refuses names that are no UTF-8
+	}
 	found := false
 	err := fs.WalkDir(w.root.FS(), name, func(p string, e fs.DirEntry, err error) error {
 		found = found || err == nil && p != name && !e.IsDir() && !leaving[p]
@@ -241,7 +246,7 @@ func (w *workDir) blocked(m move, published map[string]Hash) (bool, error) {
 		return false, nil
 	}
 	if h, ok := published[m.path]; ok {
-		return h != hashOf(now), nil
+		return h != hashOf(now) && (now == nil || h != hashOf(&File{Mode: now.Mode, Data: toLF(now.Data)})), nil
 	}
 	if now != nil && m.from != nil && bytes.Equal(toLF(now.Data), m.from.Data) {
 		return false, nil // the same file with the line ends of the platform
@@ -264,3 +269,14 @@ func sameFile(a, b *File) bool {
 }
 
 func toLF(data []byte) []byte { return bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")) }
+
+// list returns what is in a directory, by name. Unlike an fs.FS it takes names that are no UTF-8.
+func (w *workDir) list(dir string) ([]fs.DirEntry, error) {
+	opened, err := w.root.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := opened.ReadDir(-1)
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, errors.Join(err, opened.Close())
+}

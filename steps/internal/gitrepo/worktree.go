@@ -113,7 +113,10 @@ func openWorktree(root, dot string) (*Worktree, error) {
 		}
 	}
 	files := osfs.New(dot)
-	options := filesystem.Options{KeepDescriptors: true} // else every object opens its pack again
+	options := filesystem.Options{
+		KeepDescriptors: true,          // else every object opens its pack again
+		AlternatesFS:    osfs.New("/"), // a reference repository may be anywhere
+	}
 	if w.common != dot {
 		w.repo.Storer = filesystem.NewStorageWithOptions(dotgit.NewRepositoryFilesystem(files, osfs.New(w.common)), cache.NewObjectLRU(8*cache.MiByte), options)
 	} else {
@@ -247,6 +250,9 @@ func (w *Worktree) receive(ctx context.Context, to Hash, built *Built) error {
 	}
 	q := fetchRequest{wants: []Hash{to}, haves: []Hash{w.head.Hash}, shallow: shallow}
 	return w.remote.fetchTo(ctx, q, func(pack io.Reader) error {
+		if err := w.removeHalfPacks(); err != nil {
+			return err
+		}
 		out, err := w.repo.Storer.PackfileWriter()
 		if err != nil {
 			return err
@@ -254,6 +260,18 @@ func (w *Worktree) receive(ctx context.Context, to Hash, built *Built) error {
 		_, err = io.Copy(out, pack)
 		return errors.Join(err, out.Close())
 	})
+}
+
+// removeHalfPacks removes indexes without a pack. go-git writes the index first, under its last name and read-only: left
+// behind by a killed run, it would keep every later run from writing the same pack.
+func (w *Worktree) removeHalfPacks() error {
+	indexes, err := filepath.Glob(filepath.Join(w.common, "objects", "pack", "pack-*.idx"))
+	for _, name := range indexes {
+		if _, missing := os.Stat(strings.TrimSuffix(name, ".idx") + ".pack"); errors.Is(missing, fs.ErrNotExist) {
+			err = errors.Join(err, os.Remove(name))
+		}
+	}
+	return err
 }
 
 // reachable is how far back HEAD is looked for among published commits before a checkout is brought forward.
@@ -300,7 +318,7 @@ func (w *Worktree) moves(ctx context.Context, from *object.Commit, to Hash) ([]m
 		}
 	}
 	// Deletions first: a file may come where a directory was.
-	slices.SortStableFunc(moves, func(a, b move) int { return a.order() - b.order() })
+	slices.SortStableFunc(moves, func(a, b move) int { return order(a.to) - order(b.to) })
 	return moves, nil
 }
 

@@ -42,7 +42,7 @@ func ReadRecord(file string) (Record, error) {
 		return Record{}, nil
 	}
 	if err != nil {
-		return Record{}, fmt.Errorf("release record: %w", err)
+		return Record{}, failure.New(failure.Usage, "name a file that can be read and written with --record", "release record: %w", err)
 	}
 	const hint = "delete the file; the step finds out again what was in it"
 	var header struct{ Version int }
