@@ -22,8 +22,8 @@ build-all: ## build the static binaries for Linux on amd64 and arm64: dist/
 	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/slipway-linux-amd64 .
 	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/slipway-linux-arm64 .
 
-test: ## run all tests under the race detector
-	go test -race -timeout 15m ./...
+test: ## run all tests under the race detector; a few more where strace, gpg and ssh-keygen are installed
+	go test -race -parallel 8 -timeout 15m ./...
 
 lint: ## check formatting, layers and the rest of .golangci.yml, and that the dependency set compiles
 	$(TOOL) golangci-lint run
