@@ -47,6 +47,7 @@ type commitPushDetails struct {
 	LeftOut  []string             `json:"leftOut,omitempty"`
 	Checkout string               `json:"checkout,omitempty"`
 	Attempts int                  `json:"attempts,omitempty"`
+	Looked   *lookedBack          `json:"lookedBack,omitempty"`
 	DryRun   bool                 `json:"dryRun,omitempty"`
 }
 
@@ -153,6 +154,9 @@ func (c *CommitPush) Run(ctx context.Context, env *Env) (Result, error) {
 		return Result{}, err
 	}
 	details.Revision, details.Images, details.Attempts = done.Revision, done.Images, p.attempts
+	if p.looked.Commits > 0 {
+		details.Looked = &p.looked
+	}
 	result := Result{Step: "commit-push", Outcome: done.Outcome, Details: &details}
 	if c.DryRun {
 		return result, nil

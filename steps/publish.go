@@ -42,6 +42,14 @@ type publication struct {
 	images    []release.PathImages // what the change asks for
 	uncertain bool                 // a push of this run may have landed
 	attempts  int
+	looked    lookedBack
+}
+
+// lookedBack says how far the rules of order and freeze could see.
+type lookedBack struct {
+	Commits int `json:"commits"`
+	// Older says that there are older commits, which were not looked at.
+	Older bool `json:"older"`
 }
 
 // published is the result of a publication. built is nil when this run did not build the commit.
@@ -97,7 +105,12 @@ func (p *publication) attempt(ctx context.Context) (published, error) {
 	if err != nil {
 		return published{}, err
 	}
+	p.looked = lookedBack{Commits: len(history.Commits), Older: history.Truncated}
 	if done, ok := p.landed(history); ok {
+		if !p.uncertain && p.revertOf == nil && len(merged)+len(conflicts) > 0 {
+			return published{}, failure.New(failure.Conflict, "if it shall be published again, give it another id with --release",
+				"release %s was published as commit %s, and what it set was changed since without a trailer that says by whom", p.trailers.Release, short(done.Revision))
+		}
 		done.tip = tip
 		return done, nil
 	}

@@ -311,9 +311,15 @@ func TestHistoryIsWalkedWithoutFiles(t *testing.T) {
 		if got, truncated := walk(5); !truncated || cmp.Diff([]string{"commit 29", "commit 28", "commit 27", "commit 26", "commit 25"}, got) != "" {
 			t.Errorf("five commits: %v, truncated %v", got, truncated)
 		}
+		tipTree(t, r)
 		f.commit(t, "commit 30", map[string]string{"README.md": "x"})
+		f.Reset()
+		tipTree(t, r)
 		if got, truncated := walk(5); !truncated || cmp.Diff([]string{"commit 30", "commit 29", "commit 28", "commit 27", "commit 26"}, got) != "" {
 			t.Errorf("after another commit: %v, truncated %v", got, truncated)
+		}
+		if n := len(f.Requests()); !f.ssh && !f.shallow && n > 4 {
+			t.Errorf("%d requests for one more commit: what came with the tip was fetched again", n)
 		}
 		if got, truncated := walk(100); truncated || len(got) != 32 {
 			t.Errorf("all: %d commits, truncated %v", len(got), truncated)

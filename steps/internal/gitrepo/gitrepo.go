@@ -126,8 +126,15 @@ type Remote struct {
 	noDeltas bool // the server could not resolve a delta against an object it has
 	top      Hash // the commit whose uppermost directories (all of them, with noFilter) were fetched last
 
-	walked   map[Hash]int  // tips from which a walk of commits was fetched, and how many
-	boundary map[Hash]bool // commits of those walks whose parents the server left out
+	walk walked
+}
+
+// walked is the last walk of commits that was fetched: from which tip, how many, and the commits whose parents the server
+// left out.
+type walked struct {
+	tip   Hash
+	limit int
+	cut   map[Hash]bool
 }
 
 // Open prepares a remote repository for use; nothing is sent yet. The URL is http(s)://, ssh:// or user@host:path. A URL
@@ -145,7 +152,6 @@ func Open(rawURL string, o Options) (*Remote, error) {
 	}
 	return &Remote{
 		url: withoutUser(rawURL), conn: conn, store: newStore(), trees: map[Hash]*object.Tree{}, notice: o.Notice,
-		walked: map[Hash]int{}, boundary: map[Hash]bool{},
 	}, nil
 }
 

@@ -11,26 +11,23 @@ import (
 )
 
 // History returns up to limit commits that a tip is made of, newest first, the tip among them. Commits that are not at
-// hand are fetched without their files, in one request. Truncated says that there are older ones which were not looked
-// at. Commits up to which an earlier walk went are not fetched again.
+// hand are fetched without their files, in one request; after an earlier walk only those that are new. Truncated says that
+// there are older ones which were not looked at.
 func (r *Remote) History(ctx context.Context, tip Hash, limit int) (commits []Commit, truncated bool, err error) {
 	if limit < 1 {
 		return nil, true, nil
 	}
-	commits, missing := r.walkCommits(tip, limit)
-	if missing && r.walked[tip] < limit {
+	commits, missing, cut := r.walkCommits(tip, limit)
+	if missing || cut && r.walk.limit < limit {
 		if err := r.fetchCommits(ctx, tip, limit); err != nil {
 			return nil, false, err
 		}
-		commits, missing = r.walkCommits(tip, limit)
+		commits, missing, cut = r.walkCommits(tip, limit)
 	}
-	last := len(commits) == limit
-	if last {
-		for _, p := range commits[limit-1].Parents {
-			truncated = truncated || !p.IsZero()
-		}
+	if len(commits) == limit && len(commits[limit-1].Parents) > 0 {
+		cut = true
 	}
-	return commits, truncated || missing, nil
+	return commits, cut || missing, nil
 }
 
 // Contains says whether a commit is among the last limit commits that a tip is made of. It fetches like History.
@@ -50,57 +47,55 @@ func (r *Remote) Contains(ctx context.Context, tip, h Hash, limit int) (bool, er
 	return false, nil
 }
 
-// walkCommits goes from the tip to the parents, newest first. missing says that a commit was not at hand before the limit
-// was reached, other than those that the server was asked for and left out.
-func (r *Remote) walkCommits(tip Hash, limit int) (commits []Commit, missing bool) {
+// walkCommits goes from the tip to the parents, newest first. cut says that it met a place where the server left the
+// parents out of the walk that was fetched, missing that a commit is not at hand for any other reason.
+func (r *Remote) walkCommits(tip Hash, limit int) (commits []Commit, missing, cut bool) {
 	queue := &byTime{}
 	seen := map[Hash]bool{}
-	push := func(h Hash) {
+	push := func(h Hash) bool {
 		if seen[h] {
-			return
+			return true
 		}
 		seen[h] = true
 		c, err := object.GetCommit(r.store, h)
-		if err != nil {
-			missing = true
-			return
+		if err == nil {
+			heap.Push(queue, c)
 		}
-		heap.Push(queue, c)
+		return err == nil
 	}
-	push(tip)
+	missing = !push(tip)
 	for queue.Len() > 0 && len(commits) < limit {
 		c := heap.Pop(queue).(*object.Commit)
 		commits = append(commits, newCommit(c))
-		if len(commits) == limit {
-			break
-		}
 		for _, p := range c.ParentHashes {
-			push(p)
+			switch {
+			case push(p):
+			case r.walk.cut[c.Hash]:
+				cut = true
+			default:
+				missing = true
+			}
 		}
 	}
-	return commits, missing
+	return commits, missing && len(commits) < limit, cut
 }
 
 func (r *Remote) fetchCommits(ctx context.Context, tip Hash, limit int) error {
-	q := fetchRequest{wants: []Hash{tip}, depth: limit, filter: r.filter("tree:0"), boundary: r.boundary}
-	for h, n := range r.walked {
-		if !r.noFilter && n >= limit {
-			// The commits of an earlier walk are here, back to where the server cut it off.
-			q.haves = append(q.haves, h)
-		}
-	}
-	if len(q.haves) > 0 {
-		q.shallow = slices.Collect(maps.Keys(r.boundary))
+	q := fetchRequest{wants: []Hash{tip}, depth: limit, filter: r.filter("tree:0"), cut: map[Hash]bool{}}
+	if r.noFilter && r.walk.limit >= limit {
+		// With their files, commits are worth not being fetched twice.
+		q.haves, q.shallow = []Hash{r.walk.tip}, slices.Collect(maps.Keys(r.walk.cut))
+		maps.Copy(q.cut, r.walk.cut)
 	}
 	err := r.fetch(ctx, q)
 	if errors.Is(err, errFilter) {
-		err = r.fetch(ctx, fetchRequest{wants: []Hash{tip}, depth: limit})
+		q = fetchRequest{wants: []Hash{tip}, depth: limit, cut: map[Hash]bool{}}
+		err = r.fetch(ctx, q)
 	}
 	if err != nil {
 		return err
 	}
-	clear(r.walked)
-	r.walked[tip] = limit
+	r.walk = walked{tip: tip, limit: limit, cut: q.cut}
 	return nil
 }
 

@@ -80,8 +80,7 @@ func (r *Remote) service(ctx context.Context, fresh bool) (*uploadService, error
 // fallBack gives up partial fetches for good. What was fetched so far has holes, so no commit may be claimed any more.
 func (r *Remote) fallBack(reason string) {
 	if !r.noFilter {
-		r.noFilter, r.top = true, Hash{}
-		clear(r.walked)
+		r.noFilter, r.top, r.walk = true, Hash{}, walked{}
 		r.notice(reason + ": falling back to a shallow fetch of the whole tree")
 	}
 }
@@ -222,8 +221,8 @@ type fetchRequest struct {
 	depth   int
 	filter  string
 	thin    bool
-	// boundary, if not nil, is told which commits the server left the parents out of.
-	boundary map[Hash]bool
+	// cut, if not nil, is told which commits the server left the parents out of.
+	cut map[Hash]bool
 }
 
 // fetch adds what the server sends to the store. When the server refuses the filter the error is errFilter.
@@ -308,11 +307,11 @@ func (r *Remote) fetchV2(ctx context.Context, u *uploadService, q fetchRequest, 
 }
 
 func (q fetchRequest) note(line string) {
-	if h, ok := strings.CutPrefix(line, "shallow "); ok && q.boundary != nil {
-		q.boundary[plumbing.NewHash(h)] = true
+	if h, ok := strings.CutPrefix(line, "shallow "); ok && q.cut != nil {
+		q.cut[plumbing.NewHash(h)] = true
 	}
 	if h, ok := strings.CutPrefix(line, "unshallow "); ok {
-		delete(q.boundary, plumbing.NewHash(h))
+		delete(q.cut, plumbing.NewHash(h))
 	}
 }
 
