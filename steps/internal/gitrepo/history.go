@@ -30,21 +30,19 @@ func (r *Remote) History(ctx context.Context, tip Hash, limit int) (commits []Co
 	return commits, cut || missing, nil
 }
 
-// Contains says whether a commit is among the last limit commits that a tip is made of. It fetches like History.
+// Contains says whether a commit is among the last limit commits that a tip is made of. It fetches like History, unless
+// the commits at hand tell.
 func (r *Remote) Contains(ctx context.Context, tip, h Hash, limit int) (bool, error) {
-	if tip == h {
+	commits, _, _ := r.walkCommits(tip, limit)
+	if hasCommit(commits, h) {
 		return true, nil
 	}
 	commits, _, err := r.History(ctx, tip, limit)
-	if err != nil {
-		return false, err
-	}
-	for _, c := range commits {
-		if c.Hash == h {
-			return true, nil
-		}
-	}
-	return false, nil
+	return hasCommit(commits, h), err
+}
+
+func hasCommit(commits []Commit, h Hash) bool {
+	return slices.ContainsFunc(commits, func(c Commit) bool { return c.Hash == h })
 }
 
 // walkCommits goes from the tip to the parents, newest first. cut says that it met a place where the server left the

@@ -141,7 +141,7 @@ func (w *Worktree) updateEntry(idx *stagingArea, m move) error {
 		idx.byName[m.path] = e
 		idx.Entries = append(idx.Entries, e)
 	}
-	e.Hash, e.Mode, e.IntentToAdd = m.to.Hash(), filemode.FileMode(m.to.Mode), false
+	e.Hash, e.Mode, e.IntentToAdd = m.id, filemode.FileMode(m.to.Mode), false
 	if e.SkipWorktree || m.to.Mode == ModeSubmodule {
 		return nil
 	}

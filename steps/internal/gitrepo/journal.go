@@ -75,12 +75,8 @@ func (w *Worktree) Resume(ctx context.Context) error {
 
 // finish lays out the files, then the index, then the refs; each may have been done already.
 func (w *Worktree) finish(j journal, moves []move) error {
-	idx, err := w.index()
-	if err != nil {
-		return err
-	}
 	for _, m := range moves {
-		if idx.sparse(m.path) {
+		if m.sparse {
 			continue
 		}
 		if err := w.lay(m); err != nil {
@@ -94,9 +90,11 @@ func (w *Worktree) finish(j journal, moves []move) error {
 	if err := w.updateRefs(j.Branch, j.Remote, to); err != nil {
 		return err
 	}
-	if w.head, err = object.GetCommit(w.repo.Storer, to); err != nil {
+	head, err := object.GetCommit(w.repo.Storer, to)
+	if err != nil {
 		return err
 	}
+	w.head = head
 	return os.Remove(w.journalFile())
 }
 

@@ -280,17 +280,9 @@ func (o *Overlay) saveState(next overlayState) error {
 
 // savePack keeps the directories and files at hand, and the one commit; a walk of other commits is not worth its size.
 func (o *Overlay) savePack(r *Remote, next overlayState) error {
-	var objects []packObject
-	for h, obj := range r.store.Objects {
-		if obj.Type() == plumbing.CommitObject && h.String() != next.Commit {
-			continue
-		}
-		data, ok := r.store.bytes(obj.Type(), h)
-		if !ok {
-			return damaged(r.url, h, plumbing.ErrObjectNotFound)
-		}
-		objects = append(objects, packObject{kind: obj.Type(), data: data})
-	}
+	objects := slices.DeleteFunc(r.store.fetched(), func(o packObject) bool {
+		return o.kind == plumbing.CommitObject && plumbing.ComputeHash(o.kind, o.data).String() != next.Commit
+	})
 	// Most of it are the ids in directories, which do not shrink: compressing them was half of a checkout's time.
 	pack, err := writePack(objects, false, zlib.NoCompression)
 	if err != nil {

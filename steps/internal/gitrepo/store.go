@@ -29,13 +29,20 @@ func (s *store) EncodedObject(t plumbing.ObjectType, h Hash) (plumbing.EncodedOb
 
 func (s *store) HasEncodedObject(h Hash) error {
 	err := s.Storage.HasEncodedObject(h)
-	if err != nil && s.local != nil {
-		if err = s.local.HasEncodedObject(h); err != nil {
-			// go-git leaves out here what a clone borrows from a reference repository.
-			_, err = s.local.EncodedObject(plumbing.AnyObject, h)
-		}
+	if err != nil && s.local != nil && holds(s.local, h) {
+		return nil
 	}
 	return err
+}
+
+// holds says whether a checkout's repository has an object. go-git's HasEncodedObject leaves out what a clone borrows from
+// a reference repository.
+func holds(local storer.EncodedObjectStorer, h Hash) bool {
+	if local.HasEncodedObject(h) == nil {
+		return true
+	}
+	_, err := local.EncodedObject(plumbing.AnyObject, h)
+	return err == nil
 }
 
 func (s *store) EncodedObjectSize(h Hash) (int64, error) {
@@ -61,6 +68,17 @@ func (s *store) bytes(t plumbing.ObjectType, h Hash) (data []byte, ok bool) {
 	defer r.Close()
 	data, err = io.ReadAll(r)
 	return data, err == nil
+}
+
+// fetched returns the objects that are in memory: what was fetched and built.
+func (s *store) fetched() []packObject {
+	all := make([]packObject, 0, len(s.Objects))
+	for h, o := range s.Objects {
+		if data, ok := s.bytes(o.Type(), h); ok {
+			all = append(all, packObject{kind: o.Type(), data: data})
+		}
+	}
+	return all
 }
 
 func (s *store) put(t plumbing.ObjectType, data []byte) (Hash, error) {

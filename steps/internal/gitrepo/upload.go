@@ -227,10 +227,6 @@ type fetchRequest struct {
 
 // fetch adds what the server sends to the store. When the server refuses the filter the error is errFilter.
 func (r *Remote) fetch(ctx context.Context, q fetchRequest) error {
-	return r.fetchTo(ctx, q, r.store.readPack)
-}
-
-func (r *Remote) fetchTo(ctx context.Context, q fetchRequest, keep func(io.Reader) error) error {
 	u, err := r.service(ctx, false)
 	if err != nil {
 		return err
@@ -240,7 +236,7 @@ func (r *Remote) fetchTo(ctx context.Context, q fetchRequest, keep func(io.Reade
 	if u.v2 {
 		fetch = r.fetchV2
 	}
-	if err := fetch(ctx, u, q, keep); err != nil {
+	if err := fetch(ctx, u, q); err != nil {
 		r.dropUpload()
 		if q.filter != "" && refusesFilter(err) {
 			r.fallBack("the server refused a partial fetch")
@@ -260,7 +256,7 @@ func refusesFilter(err error) bool {
 	return errors.Is(err, errEmptyReply) || errors.As(err, &server) && containsAny(server.Message, "filter", "not our ref")
 }
 
-func (r *Remote) fetchV2(ctx context.Context, u *uploadService, q fetchRequest, keep func(io.Reader) error) error {
+func (r *Remote) fetchV2(ctx context.Context, u *uploadService, q fetchRequest) error {
 	var b bytes.Buffer
 	appendPacket(&b, "command=fetch\n")
 	appendDelimiter(&b)
@@ -300,7 +296,7 @@ func (r *Remote) fetchV2(ctx context.Context, u *uploadService, q fetchRequest, 
 		case err != nil:
 			return unexpectedEOF(err)
 		case line == "packfile":
-			return keep(&sideband{packets: p})
+			return r.store.readPack(&sideband{packets: p})
 		}
 		q.note(line)
 	}
@@ -316,7 +312,7 @@ func (q fetchRequest) note(line string) {
 }
 
 // fetchV0 speaks the original protocol, which SSH servers without GIT_PROTOCOL and old forges are left with.
-func (r *Remote) fetchV0(ctx context.Context, u *uploadService, q fetchRequest, keep func(io.Reader) error) error {
+func (r *Remote) fetchV0(ctx context.Context, u *uploadService, q fetchRequest) error {
 	req := packp.NewUploadPackRequest()
 	caps := u.adv.Capabilities
 	want := []capability.Capability{capability.OFSDelta, capability.NoProgress, capability.Sideband64k}
@@ -359,7 +355,7 @@ func (r *Remote) fetchV0(ctx context.Context, u *uploadService, q fetchRequest, 
 	p := r.packets(u, reply)
 	for first := true; ; first = false {
 		if head, err := p.r.Peek(5); err == nil && head[4] <= 3 && string(head[:4]) != "0000" {
-			return keep(&sideband{packets: p})
+			return r.store.readPack(&sideband{packets: p})
 		}
 		_, line, err := p.line()
 		switch {

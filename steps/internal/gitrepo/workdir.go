@@ -177,6 +177,8 @@ func replaceFile(name string, data []byte) error {
 type move struct {
 	path     string
 	from, to *File
+	id       Hash // of to, for a Worktree
+	sparse   bool // left out of the work tree on purpose; from and to have no contents then
 }
 
 // checkPath refuses names that a commit must not have, for they would reach into .git or out of the directory.

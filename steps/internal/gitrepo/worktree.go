@@ -3,10 +3,10 @@ package gitrepo
 import (
 	"bytes"
 	"cmp"
+	"compress/zlib"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,6 +42,7 @@ type repository struct{ Storer *filesystem.Storage }
 type worktreeConfig struct {
 	autoCRLF string
 	fileMode bool
+	partial  bool // objects may be missing: a remote has promised them
 }
 
 // ErrNoCheckout says that a directory is not inside of a Git checkout.
@@ -138,6 +139,9 @@ func (w *Worktree) readConfig() error {
 	}
 	w.config.autoCRLF = strings.ToLower(cfg.Raw.Section("core").Option("autocrlf"))
 	w.config.fileMode = !strings.EqualFold(cfg.Raw.Section("core").Option("filemode"), "false")
+	for _, remote := range cfg.Raw.Section("remote").Subsections {
+		w.config.partial = w.config.partial || strings.EqualFold(remote.Option("promisor"), "true")
+	}
 	return nil
 }
 
@@ -189,6 +193,9 @@ func (w *Worktree) Origin() (string, error) {
 // Attach lets a Remote use the objects of the checkout.
 func (w *Worktree) Attach(r *Remote) error {
 	w.remote, r.store.local = r, w.repo.Storer
+	if !r.noFilter {
+		r.top = w.head.Hash // of the tip only what differs from it need be sent
+	}
 	return nil
 }
 
@@ -226,7 +233,7 @@ func (w *Worktree) Advance(ctx context.Context, branch string, to Hash, built *B
 // receive brings a commit into the checkout's own repository. The commit that was just built on HEAD is written as it is;
 // otherwise the server sends what lies between.
 func (w *Worktree) receive(ctx context.Context, to Hash, built *Built) error {
-	if w.repo.Storer.HasEncodedObject(to) == nil {
+	if holds(w.repo.Storer, to) {
 		return nil
 	}
 	if built != nil && built.Hash == to && slices.Contains(built.Parents, w.head.Hash) {
@@ -248,18 +255,104 @@ func (w *Worktree) receive(ctx context.Context, to Hash, built *Built) error {
 	if err != nil {
 		return err
 	}
-	q := fetchRequest{wants: []Hash{to}, haves: []Hash{w.head.Hash}, shallow: shallow}
-	return w.remote.fetchTo(ctx, q, func(pack io.Reader) error {
-		if err := w.removeHalfPacks(); err != nil {
-			return err
+	q := fetchRequest{wants: []Hash{to}, haves: []Hash{w.head.Hash}, shallow: shallow, thin: true}
+	err = w.remote.fetch(ctx, q)
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		// A delta against something that a partial clone does not have.
+		q.thin = false
+		err = w.remote.fetch(ctx, q)
+	}
+	if err != nil {
+		return err
+	}
+	objects, err := w.lacking(to)
+	if err != nil {
+		return err
+	}
+	return w.writeObjects(objects)
+}
+
+// lacking lists what a commit is made of that the checkout's repository does not have. Nothing else may be written to it:
+// an object whose parts are missing would look like damage to git fsck.
+func (w *Worktree) lacking(to Hash) ([]packObject, error) {
+	var objects []packObject
+	seen := map[Hash]bool{}
+	var visit func(kind plumbing.ObjectType, h Hash) error
+	visit = func(kind plumbing.ObjectType, h Hash) error {
+		if seen[h] || holds(w.repo.Storer, h) {
+			return nil
 		}
-		out, err := w.repo.Storer.PackfileWriter()
-		if err != nil {
-			return err
+		seen[h] = true
+		data, ok := w.remote.store.bytes(kind, h)
+		if !ok && w.config.partial {
+			return nil
 		}
-		_, err = io.Copy(out, pack)
-		return errors.Join(err, out.Close())
-	})
+		if !ok {
+			return damaged(w.remote.url, h, plumbing.ErrObjectNotFound)
+		}
+		objects = append(objects, packObject{kind: kind, data: data})
+		if kind == plumbing.CommitObject {
+			c, err := object.GetCommit(w.remote.store, h)
+			if err != nil {
+				return err
+			}
+			for _, p := range c.ParentHashes {
+				if err := visit(plumbing.CommitObject, p); err != nil {
+					return err
+				}
+			}
+			return visit(plumbing.TreeObject, c.TreeHash)
+		}
+		if kind == plumbing.TreeObject {
+			t, err := w.remote.load(h)
+			if err != nil {
+				return err
+			}
+			for _, e := range t.Entries {
+				switch Mode(e.Mode) {
+				case ModeSubmodule:
+				case ModeTree:
+					err = visit(plumbing.TreeObject, e.Hash)
+				default:
+					err = visit(plumbing.BlobObject, e.Hash)
+				}
+				if err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	err := visit(plumbing.CommitObject, to)
+	return objects, err
+}
+
+// manyObjects is from where on objects are written as one pack instead of a file each.
+const manyObjects = 100
+
+// writeObjects adds objects to the checkout's repository.
+func (w *Worktree) writeObjects(objects []packObject) error {
+	if len(objects) < manyObjects {
+		for _, o := range objects {
+			if err := w.writeObject(o); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	pack, err := writePack(objects, false, zlib.DefaultCompression)
+	if err != nil {
+		return err
+	}
+	if err := w.removeHalfPacks(); err != nil {
+		return err
+	}
+	out, err := w.repo.Storer.PackfileWriter()
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(pack)
+	return errors.Join(err, out.Close())
 }
 
 // removeHalfPacks removes indexes without a pack. go-git writes the index first, under its last name and read-only: left
@@ -307,13 +400,17 @@ func (w *Worktree) moves(ctx context.Context, from *object.Commit, to Hash) ([]m
 	if err != nil {
 		return nil, err
 	}
+	idx, err := w.index()
+	if err != nil {
+		return nil, err
+	}
 	moves := make([]move, len(paths))
 	for i, p := range paths {
-		moves[i].path = p
-		if moves[i].from, err = w.stored(a, p); err != nil {
+		moves[i] = move{path: p, sparse: idx.sparse(p)}
+		if moves[i].from, _, err = w.stored(a, p, moves[i].sparse); err != nil {
 			return nil, err
 		}
-		if moves[i].to, err = w.stored(b, p); err != nil {
+		if moves[i].to, moves[i].id, err = w.stored(b, p, moves[i].sparse); err != nil {
 			return nil, err
 		}
 	}
@@ -329,16 +426,21 @@ func (w *Worktree) local() *Remote {
 	return r
 }
 
-// stored reads a file of a commit whose directories are all at hand, nil if there is none.
-func (w *Worktree) stored(t *Tree, p string) (*File, error) {
+// stored reads a file of a commit whose directories are all at hand, nil if there is none. Without its contents it is not
+// read: those of files that are left out of the work tree may not be at hand.
+func (w *Worktree) stored(t *Tree, p string, withoutContents bool) (*File, Hash, error) {
 	l, err := t.walk(p)
 	if IsNotExist(err) || err == nil && l.entry.Mode == ModeTree {
-		return nil, nil
+		return nil, Hash{}, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, Hash{}, err
 	}
-	return w.blob(l.entry.Mode, l.entry.Hash)
+	if withoutContents {
+		return &File{Mode: l.entry.Mode}, l.entry.Hash, nil
+	}
+	f, err := w.blob(l.entry.Mode, l.entry.Hash)
+	return f, l.entry.Hash, err
 }
 
 func (w *Worktree) blob(mode Mode, h Hash) (*File, error) {
@@ -361,9 +463,5 @@ func (w *Worktree) blob(mode Mode, h Hash) (*File, error) {
 
 // refuseLoss fails when a file to be replaced holds work that is in no commit.
 func (w *Worktree) refuseLoss(moves []move, published map[string]Hash) error {
-	idx, err := w.index()
-	if err != nil {
-		return err
-	}
-	return w.dir.refuseLoss(slices.DeleteFunc(slices.Clone(moves), func(m move) bool { return idx.sparse(m.path) }), published)
+	return w.dir.refuseLoss(slices.DeleteFunc(slices.Clone(moves), func(m move) bool { return m.sparse }), published)
 }

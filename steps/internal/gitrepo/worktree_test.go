@@ -294,7 +294,7 @@ func TestACheckoutIsCleanAfterItAdvanced(t *testing.T) {
 					remove(t, dir, "services/svc-01/base/deployment.yaml")
 					w := worktree(t, f, dir)
 					if moved {
-						f.commit(t, "another", map[string]string{"services/svc-02/base/deployment.yaml": "theirs\n", "envs/eu/new": "x\n"})
+						f.commit(t, "another", map[string]string{"services/svc-02/base/deployment.yaml": "theirs\n", "envs/eu/new": "x\n", "services/svc-09/base/deployment.yaml": "theirs\n"})
 						f.commit(t, "and another", map[string]string{"services/svc-02/base/more.yaml": "theirs\n"})
 					}
 					if err := publishFrom(t, f, w, "services/svc-01"); err != nil {
@@ -309,7 +309,9 @@ func TestACheckoutIsCleanAfterItAdvanced(t *testing.T) {
 					if got := strings.TrimSpace(git(t, dir, "rev-parse", "origin/main")); got != f.rev(t, "main") {
 						t.Errorf("origin/main is %s, the branch %s", got, f.rev(t, "main"))
 					}
-					git(t, dir, "fsck", "--connectivity-only")
+					if out := git(t, dir, "fsck", "--no-dangling"); out != "" {
+						t.Errorf("git fsck:\n%s", out)
+					}
 					if moved && !strings.Contains(git(t, dir, "show", "HEAD:services/svc-02/base/more.yaml"), "theirs") {
 						t.Error("what others published is missing")
 					}
@@ -348,6 +350,35 @@ func TestAdvanceNeverTouchesOtherWork(t *testing.T) {
 			}
 			if got := git(t, dir, "rev-parse", "HEAD"); got != head {
 				t.Errorf("HEAD moved to %s", got)
+			}
+		})
+	}
+}
+
+func TestOfTheTipOnlyWhatIsNewIsFetched(t *testing.T) {
+	for name, args := range map[string][]string{"full": nil, "shallow": {"--depth", "1"}, "partial": {"--filter=blob:none"}} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, servers[0])
+			files := map[string]string{}
+			for i := range 2000 {
+				files[fmt.Sprintf("services/many-%04d/x", i)] = fmt.Sprint(i)
+			}
+			f.commit(t, "many", files)
+			dir := f.clone(t, args...)
+			put(t, dir, "services/many-0007/x", "edited\n")
+			w := worktree(t, f, dir)
+			f.commit(t, "another", map[string]string{"services/svc-02/base/deployment.yaml": "theirs\n"})
+			f.Reset()
+			if err := publishFrom(t, f, w); err != nil {
+				t.Fatal(err)
+			}
+			for _, q := range f.Requests() {
+				if q.BytesOut > 4000 {
+					t.Errorf("%s %s sent %d bytes", q.Method, q.Path, q.BytesOut)
+				}
+			}
+			if got := git(t, dir, "status", "--porcelain"); got != "" {
+				t.Errorf("git status:\n%s", got)
 			}
 		})
 	}
