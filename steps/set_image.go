@@ -15,21 +15,24 @@ import (
 	"slipway/steps/internal/udiff"
 )
 
-// SetImage writes image references into the kustomization of one overlay, changing their bytes only.
+// SetImage writes image references into the kustomization of one overlay, and single values into any YAML files, changing
+// their bytes only.
 type SetImage struct {
 	Dir, Path string
 	Images    []string
+	Values    []string
 	Create    bool
 	KeepTag   bool
 	DryRun    bool
 	Record    string
 }
 
-// SetImageDetails is what the result of set-image says.
+// SetImageDetails is what the result of set-image says. Path, File and Changes are about --image, Values about --set.
 type SetImageDetails struct {
-	Path    string        `json:"path"`
-	File    string        `json:"file"`
+	Path    string        `json:"path,omitempty"`
+	File    string        `json:"file,omitempty"`
 	Changes []ImageChange `json:"changes"`
+	Values  []ValueChange `json:"values,omitempty"`
 	DryRun  bool          `json:"dryRun,omitempty"`
 }
 
@@ -44,16 +47,20 @@ func newSetImage() *cli.Command {
 	s := &SetImage{}
 	return step(s, &cli.Command{
 		Name:  "set-image",
-		Usage: "set image references in a kustomization, changing nothing else in the file",
+		Usage: "set image references in a kustomization, or values in YAML files, changing nothing else in them",
 		Description: "Writes [NAME=]NEWNAME[:TAG][@DIGEST] into the images of the kustomization file in --path. NAME is an entry of the\n" +
 			"file. What is not given stays, except that a tag alone drops the digest, which would win over it, and a digest alone\n" +
-			"drops the tag (see --keep-tag); * in the place of a part keeps it. All other bytes of the file stay as they are.\n\n" +
-			"Unchanged when the file says so already. A file that could be read in two ways is refused and not touched.",
+			"drops the tag (see --keep-tag); * in the place of a part keeps it.\n\n" +
+			valuesDescription + "\n\n" +
+			"All other bytes stay as they are. Unchanged when the files say so already. A file that could be read in two ways is\n" +
+			"refused, and then none is touched.",
 		Flags: []cli.Flag{
 			stringFlag(&s.Dir, "dir", ".", "the checkout to work in"),
-			stringFlag(&s.Path, "path", "", "the directory of the kustomization, relative to --dir", required),
-			stringSliceFlag(&s.Images, "image", "the image to set, as [NAME=]NEWNAME[:TAG][@DIGEST]", required),
-			boolFlag(&s.Create, "create", "add an image that the kustomization does not have"),
+			stringFlag(&s.Path, "path", "", "the directory of the kustomization, relative to --dir; needed with --image"),
+			stringSliceFlag(&s.Images, "image", "the image to set, as [NAME=]NEWNAME[:TAG][@DIGEST]"),
+			stringSliceFlag(&s.Values, "set", "the value to set, as FILE[#CONDITIONS]:PATH=VALUE; text stays text, "+
+				"a number or boolean only becomes another"),
+			boolFlag(&s.Create, "create", "add an image or a key that the file does not have; a new key gets text"),
 			boolFlag(&s.KeepTag, "keep-tag", "leave the tag in place when only a digest is given"),
 			boolFlag(&s.DryRun, "dry-run", "print the difference and write nothing"),
 			stringFlag(&s.Record, "record", defaultRecord, "the file that tells later steps what was found out"),
@@ -61,82 +68,79 @@ func newSetImage() *cli.Command {
 	})
 }
 
-// Run sets all the images or none of them. It works on the files of --dir only and needs neither Git nor a network.
+// Run sets all the images and values or none of them. It works on the files of --dir only and needs neither Git nor a
+// network.
 func (s *SetImage) Run(_ context.Context, env *Env) (result Result, err error) {
-	requests := make([]kustomization.Request, len(s.Images))
-	for i, image := range s.Images {
-		if requests[i], err = kustomization.ParseRequest(image); err != nil {
-			return Result{}, err
-		}
-	}
-	file, err := kustomization.Open(s.Dir, s.Path)
+	e, err := s.parse()
 	if err != nil {
 		return Result{}, err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	data, changes, err := kustomization.Set(file.Data, requests, kustomization.Options{Create: s.Create, KeepTag: s.KeepTag})
+	tree, err := kustomization.OpenTree(s.Dir)
 	if err != nil {
-		return Result{}, fmt.Errorf("%s: %w", file.Path, err)
+		return Result{}, err
 	}
-	details := SetImageDetails{Path: filepath.ToSlash(filepath.Clean(s.Path)), File: file.Path, Changes: []ImageChange{}, DryRun: s.DryRun}
-	for _, c := range changes {
-		details.Changes = append(details.Changes, ImageChange(c))
+	defer func() { err = errors.Join(err, tree.Close()) }()
+	if err = e.open(tree, s.Path); err != nil {
+		return Result{}, err
+	}
+	details := SetImageDetails{DryRun: s.DryRun}
+	contents, err := e.apply(&details)
+	if err != nil {
+		return Result{}, err
+	}
+	if e.kustomization != nil {
+		details.Path, details.File = filepath.ToSlash(filepath.Clean(s.Path)), e.kustomization.Path
 	}
 	result = Result{Step: "set-image", Outcome: Changed, Details: details}
-	switch {
-	case len(changes) == 0:
+	if len(contents) == 0 {
 		result.Outcome = Unchanged
-		env.Log.Info("all images are as asked already", zap.String("file", file.Path))
-		if !s.DryRun {
-			err = s.note(env, file, requests, details)
-		}
-	case s.DryRun:
-		_, err = fmt.Fprint(env.Stderr, udiff.Unified(file.Path, file.Data, data))
-	default:
-		err = s.write(env, file, data, details)
+		env.Log.Info("all is as asked already", zap.Strings("files", e.names()))
+	}
+	if !s.DryRun {
+		return result, s.write(env, e, contents, details)
+	}
+	for _, c := range contents {
+		_, err = fmt.Fprint(env.Stderr, udiff.Unified(c.File.Path, c.File.Data, c.Data))
 	}
 	return result, err
 }
 
-// note tells commit-push which images it is about although none changes, so that it can name the commit that set them.
-func (s *SetImage) note(env *Env, file *kustomization.File, requests []kustomization.Request, details SetImageDetails) error {
-	record, err := release.ReadRecord(s.Record)
-	if err != nil || record.Commit != "" {
-		return err
-	}
-	entries, err := kustomization.Images(file.Data)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if slices.ContainsFunc(requests, func(r kustomization.Request) bool { return r.Name == e.Name }) {
-			details.Changes = append(details.Changes, ImageChange{Name: e.Name, Old: e.Ref(), New: e.Ref()})
-		}
-	}
-	env.keep(withImages(record, details), s.Record)
-	return nil
-}
-
-func (s *SetImage) write(env *Env, file *kustomization.File, data []byte, details SetImageDetails) error {
+func (s *SetImage) write(env *Env, e *edit, contents []kustomization.Content, details SetImageDetails) error {
 	record, err := release.ReadRecord(s.Record)
 	if err != nil {
 		return err
 	}
-	if err = file.Replace(data); err != nil {
+	if err = kustomization.Replace(contents); err != nil {
 		return err
 	}
 	for _, c := range details.Changes {
-		env.Log.Info("image set", zap.String("file", file.Path), zap.String("old", c.Old), zap.String("new", c.New))
+		env.Log.Info("image set", zap.String("file", details.File), zap.String("old", c.Old), zap.String("new", c.New))
 	}
-	env.keep(withImages(record, details), s.Record)
+	for _, v := range details.Values {
+		env.Log.Info("value set", zap.String("file", v.File), zap.String("path", v.Path), zap.String("old", v.Old), zap.String("new", v.New))
+	}
+	// A record that names a commit is of a release that is over.
+	over := record.Commit != ""
+	if over {
+		record = release.Record{}
+	}
+	if over && len(contents) == 0 || !over && e.kustomization == nil {
+		return nil
+	}
+	if e.kustomization != nil {
+		if len(details.Changes) == 0 {
+			if details.Changes, err = e.unchanged(); err != nil {
+				return err
+			}
+		}
+		record = withImages(record, details)
+	}
+	env.keep(record, s.Record)
 	return nil
 }
 
-// withImages adds the changes to a record. One that names a commit is of a release that is over.
+// withImages adds the changes to a record.
 func withImages(r release.Record, details SetImageDetails) release.Record {
-	if r.Commit != "" {
-		r = release.Record{}
-	}
 	i := slices.IndexFunc(r.Images, func(p release.PathImages) bool { return p.Path == details.Path })
 	if i < 0 {
 		i = len(r.Images)

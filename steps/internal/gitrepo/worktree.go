@@ -272,59 +272,74 @@ func (w *Worktree) receive(ctx context.Context, to Hash, built *Built) error {
 	return w.writeObjects(objects)
 }
 
-// lacking lists what a commit is made of that the checkout's repository does not have. Nothing else may be written to it:
-// an object whose parts are missing would look like damage to git fsck.
+// lacking lists what a commit is made of that the checkout's repository does not have, parts before what is made of them:
+// a run killed while it writes them leaves nothing whose parts are missing. Nothing else may be written to it, for such an
+// object would look like damage to git fsck.
 func (w *Worktree) lacking(to Hash) ([]packObject, error) {
-	var objects []packObject
-	seen := map[Hash]bool{}
-	var visit func(kind plumbing.ObjectType, h Hash) error
-	visit = func(kind plumbing.ObjectType, h Hash) error {
-		if seen[h] || holds(w.repo.Storer, h) {
-			return nil
-		}
-		seen[h] = true
-		data, ok := w.remote.store.bytes(kind, h)
-		if !ok && w.config.partial {
-			return nil
-		}
-		if !ok {
-			return damaged(w.remote.url, h, plumbing.ErrObjectNotFound)
-		}
-		objects = append(objects, packObject{kind: kind, data: data})
-		if kind == plumbing.CommitObject {
-			c, err := object.GetCommit(w.remote.store, h)
-			if err != nil {
-				return err
-			}
-			for _, p := range c.ParentHashes {
-				if err := visit(plumbing.CommitObject, p); err != nil {
-					return err
-				}
-			}
-			return visit(plumbing.TreeObject, c.TreeHash)
-		}
-		if kind == plumbing.TreeObject {
-			t, err := w.remote.load(h)
-			if err != nil {
-				return err
-			}
-			for _, e := range t.Entries {
-				switch Mode(e.Mode) {
-				case ModeSubmodule:
-				case ModeTree:
-					err = visit(plumbing.TreeObject, e.Hash)
-				default:
-					err = visit(plumbing.BlobObject, e.Hash)
-				}
-				if err != nil {
-					return err
-				}
-			}
-		}
+	l := &lackingWalk{w: w, seen: map[Hash]bool{}}
+	err := l.visit(plumbing.CommitObject, to)
+	return l.objects, err
+}
+
+type lackingWalk struct {
+	w       *Worktree
+	seen    map[Hash]bool
+	objects []packObject
+}
+
+func (l *lackingWalk) visit(kind plumbing.ObjectType, h Hash) error {
+	if l.seen[h] || holds(l.w.repo.Storer, h) {
 		return nil
 	}
-	err := visit(plumbing.CommitObject, to)
-	return objects, err
+	l.seen[h] = true
+	data, ok := l.w.remote.store.bytes(kind, h)
+	if !ok && l.w.config.partial {
+		return nil
+	}
+	if !ok {
+		return damaged(l.w.remote.url, h, plumbing.ErrObjectNotFound)
+	}
+	var err error
+	if kind == plumbing.CommitObject {
+		err = l.commit(h)
+	} else if kind == plumbing.TreeObject {
+		err = l.tree(h)
+	}
+	l.objects = append(l.objects, packObject{kind: kind, data: data})
+	return err
+}
+
+func (l *lackingWalk) commit(h Hash) error {
+	c, err := object.GetCommit(l.w.remote.store, h)
+	if err != nil {
+		return err
+	}
+	for _, p := range c.ParentHashes {
+		if err := l.visit(plumbing.CommitObject, p); err != nil {
+			return err
+		}
+	}
+	return l.visit(plumbing.TreeObject, c.TreeHash)
+}
+
+func (l *lackingWalk) tree(h Hash) error {
+	t, err := l.w.remote.load(h)
+	if err != nil {
+		return err
+	}
+	for _, e := range t.Entries {
+		switch Mode(e.Mode) {
+		case ModeSubmodule:
+		case ModeTree:
+			err = l.visit(plumbing.TreeObject, e.Hash)
+		default:
+			err = l.visit(plumbing.BlobObject, e.Hash)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // manyObjects is from where on objects are written as one pack instead of a file each.

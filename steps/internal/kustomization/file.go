@@ -1,19 +1,28 @@
 package kustomization
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"slipway/steps/internal/failure"
 	"slipway/steps/internal/yamledit"
 )
 
-// File is the kustomization file of an overlay, opened for a change. While it is open, other slipway processes on the
-// machine wait for it, so that of two changes at once none is lost.
+// Tree is a directory of files that are opened for changes. While a file is open, other slipway processes on the machine
+// wait for it, so that of two changes at once none is lost.
+type Tree struct {
+	root        string
+	directories map[string]*os.File // that are locked
+}
+
+// File is a file of a tree.
 type File struct {
 	Path string // relative to the tree, with slashes
 	Data []byte
@@ -23,12 +32,8 @@ type File struct {
 	directory *os.File
 }
 
-// Open reads the kustomization file in the directory overlay of the tree at root. What leads out of the tree, through a
-// symlink too, is refused, as is everything but a regular file with one name.
-func Open(root, overlay string) (*File, error) {
-	if !filepath.IsLocal(overlay) {
-		return nil, failure.New(failure.Usage, "name a directory below --dir", "path %q leaves the tree", overlay)
-	}
+// OpenTree returns the tree at root, which may be reached through symlinks.
+func OpenTree(root string) (*Tree, error) {
 	tree, err := filepath.Abs(root)
 	if err != nil {
 		return nil, fmt.Errorf("tree %s: %w", root, err)
@@ -36,35 +41,71 @@ func Open(root, overlay string) (*File, error) {
 	if tree, err = filepath.EvalSymlinks(tree); err != nil {
 		return nil, denied(failure.New(failure.Usage, "name the directory of the checkout with --dir", "tree %s: %w", root, cause(err)))
 	}
-	directory, err := resolve(tree, overlay)
+	return &Tree{root: tree, directories: map[string]*os.File{}}, nil
+}
+
+// Kustomization returns the path of the kustomization file in the directory overlay.
+func (t *Tree) Kustomization(overlay string) (string, error) {
+	directory, err := t.resolve(overlay)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	names, err := list(directory)
 	if err != nil {
-		return nil, denied(failure.New(failure.Invalid, "check that the path is the directory of an overlay", "path %s: %w", overlay, cause(err)))
+		return "", denied(failure.New(failure.Invalid, "check that the path is the directory of an overlay", "path %s: %w", overlay, cause(err)))
 	}
 	name, err := Find(names)
 	if err != nil {
-		return nil, fmt.Errorf("path %s: %w", overlay, err)
+		return "", fmt.Errorf("path %s: %w", overlay, err)
 	}
-	f := &File{Path: filepath.ToSlash(filepath.Join(overlay, name))}
-	if f.full, err = resolve(tree, filepath.Join(overlay, name)); err != nil {
-		return nil, err
+	return filepath.Join(overlay, name), nil
+}
+
+// Open reads files and returns them in the order of their paths; two paths of one file yield the same File twice. What leads
+// out of the tree, through a symlink too, is refused, as is everything but a regular file. It is called once.
+func (t *Tree) Open(paths ...string) ([]*File, error) {
+	files, byName := make([]*File, len(paths)), map[string]*File{}
+	for i, path := range paths {
+		full, err := t.resolve(path)
+		if err != nil {
+			return nil, err
+		}
+		if byName[full] == nil {
+			byName[full] = &File{Path: filepath.ToSlash(filepath.Clean(path)), full: full}
+		}
+		files[i] = byName[full]
 	}
-	if err = f.read(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", f.Path, denied(err)), f.Close())
+	// All processes lock in the same order, so that no two wait for each other.
+	names := slices.SortedFunc(maps.Keys(byName), func(a, b string) int {
+		return cmp.Or(cmp.Compare(filepath.Dir(a), filepath.Dir(b)), cmp.Compare(a, b))
+	})
+	for _, name := range names {
+		if err := t.read(byName[name]); err != nil {
+			return nil, fmt.Errorf("%s: %w", byName[name].Path, denied(err))
+		}
 	}
-	return f, nil
+	return files, nil
+}
+
+// Close lets others have the files.
+func (t *Tree) Close() error {
+	var all error
+	for _, directory := range t.directories {
+		all = errors.Join(all, directory.Close())
+	}
+	return all
 }
 
 // resolve follows the symlinks of a path inside of the tree.
-func resolve(tree, path string) (string, error) {
-	full, err := filepath.EvalSymlinks(filepath.Join(tree, path))
+func (t *Tree) resolve(path string) (string, error) {
+	if !filepath.IsLocal(path) {
+		return "", failure.New(failure.Usage, "name what is below --dir", "path %q leaves the tree", path)
+	}
+	full, err := filepath.EvalSymlinks(filepath.Join(t.root, path))
 	if err != nil {
 		return "", denied(failure.New(failure.Invalid, "check the path; it is relative to --dir", "path %s: %w", path, cause(err)))
 	}
-	if inside, outside := filepath.Rel(tree, full); outside != nil || !filepath.IsLocal(inside) {
+	if inside, outside := filepath.Rel(t.root, full); outside != nil || !filepath.IsLocal(inside) {
 		return "", failure.New(failure.Invalid, "replace the symlink by what it stands for", "path %s: a symlink leads out of the tree", path)
 	}
 	return full, nil
@@ -94,11 +135,22 @@ func denied(err error) error {
 	return err
 }
 
-func (f *File) read() (err error) {
-	if f.directory, err = os.Open(filepath.Dir(f.full)); err != nil {
-		return cause(err)
+func (t *Tree) lock(name string) (*os.File, error) {
+	if t.directories[name] == nil {
+		directory, err := os.Open(name)
+		if err != nil {
+			return nil, cause(err)
+		}
+		lock(directory)
+		t.directories[name] = directory
 	}
-	lock(f.directory)
+	return t.directories[name], nil
+}
+
+func (t *Tree) read(f *File) (err error) {
+	if f.directory, err = t.lock(filepath.Dir(f.full)); err != nil {
+		return err
+	}
 	if f.info, err = os.Stat(f.full); err != nil {
 		return cause(err)
 	}
@@ -117,26 +169,28 @@ func (f *File) read() (err error) {
 	return errors.Join(err, file.Close())
 }
 
-// Close lets others have the file.
-func (f *File) Close() error {
-	if f.directory == nil {
-		return nil
-	}
-	return f.directory.Close()
+// Content is what a file shall hold.
+type Content struct {
+	File *File
+	Data []byte
 }
 
-// Replace writes the file anew: whoever reads it, even after a crash, finds the old or the new content. A file that may
-// not be written is refused, and one with several hard links, since the others would keep the old content.
-func (f *File) Replace(data []byte) error {
-	if err := f.checkWritable(); err != nil {
-		return fmt.Errorf("%s: %w", f.Path, denied(err))
+// Replace writes files anew: whoever reads one, even after a crash, finds its old or its new content. When one of them may
+// not be written none is, nor when one has several hard links, since the others would keep the old content.
+func Replace(all []Content) error {
+	for _, c := range all {
+		if err := c.File.checkWritable(); err != nil {
+			return fmt.Errorf("%s: %w", c.File.Path, denied(err))
+		}
 	}
-	// The name is always the same, so that what a killed run leaves behind goes away with the next one; and its beginning
-	// keeps it out of commits.
-	temporary := filepath.Join(filepath.Dir(f.full), ".slipway-"+filepath.Base(f.full))
-	if err := f.replace(temporary, data); err != nil {
-		_ = os.Remove(temporary)
-		return fmt.Errorf("%s: %w", f.Path, denied(err))
+	for _, c := range all {
+		// The name is always the same, so that what a killed run leaves behind goes away with the next one; and its beginning
+		// keeps it out of commits.
+		temporary := filepath.Join(filepath.Dir(c.File.full), ".slipway-"+filepath.Base(c.File.full))
+		if err := c.File.replace(temporary, c.Data); err != nil {
+			_ = os.Remove(temporary)
+			return fmt.Errorf("%s: %w", c.File.Path, denied(err))
+		}
 	}
 	return nil
 }

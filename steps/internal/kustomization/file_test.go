@@ -1,9 +1,11 @@
 package kustomization_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,17 +38,69 @@ func TestChangesAtOnceAreAllKept(t *testing.T) {
 	}
 }
 
+func TestFilesOfSeveralDirectoriesAreOpenedWithoutDeadlock(t *testing.T) {
+	dir := t.TempDir()
+	paths := []string{"b/x.yaml", "a/x.yaml", "a/y.yaml", "./b/x.yaml"}
+	for _, path := range paths {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, path), "")
+	}
+	var group sync.WaitGroup
+	for range 16 {
+		slices.Reverse(paths)
+		order := slices.Clone(paths)
+		group.Go(func() {
+			if err := grow(dir, order); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	for _, path := range paths {
+		if got := read(t, dir, path); len(got) != 16 {
+			t.Errorf("%s: %d of 16 changes are kept", path, len(got))
+		}
+	}
+}
+
+// grow adds a byte to each of the files, of which the first and the last are one.
+func grow(dir string, paths []string) error {
+	tree, err := kustomization.OpenTree(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tree.Close() }()
+	files, err := tree.Open(paths...)
+	if err != nil {
+		return err
+	}
+	if files[0] != files[3] {
+		return errors.New("one file is two")
+	}
+	var contents []kustomization.Content
+	for _, f := range files[1:] {
+		contents = append(contents, kustomization.Content{File: f, Data: append(f.Data, 'x')})
+	}
+	return kustomization.Replace(contents)
+}
+
 func bump(dir string, r kustomization.Request) error {
-	f, err := kustomization.Open(dir, ".")
+	tree, err := kustomization.OpenTree(dir)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }()
-	data, _, err := kustomization.Set(f.Data, []kustomization.Request{r}, kustomization.Options{})
+	defer func() { _ = tree.Close() }()
+	files, err := tree.Open("kustomization.yaml")
 	if err != nil {
 		return err
 	}
-	return f.Replace(data)
+	data, _, err := kustomization.Set(files[0].Data, []kustomization.Request{r}, kustomization.Options{})
+	if err != nil {
+		return err
+	}
+	return kustomization.Replace([]kustomization.Content{{File: files[0], Data: data}})
 }
 
 func TestWhatAKilledRunLeftBehindGoesAway(t *testing.T) {
@@ -68,7 +122,11 @@ func TestHugeFilesAreNotRead(t *testing.T) {
 	if err := os.Truncate(name, 1<<40); err != nil {
 		t.Skip("no sparse files here")
 	}
-	_, err := kustomization.Open(dir, ".")
+	tree, err := kustomization.OpenTree(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tree.Open("Kustomization")
 	if failure.KindOf(err) != failure.Invalid || !strings.Contains(err.Error(), "more than the limit") {
 		t.Errorf("error is %v", err)
 	}

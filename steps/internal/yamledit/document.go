@@ -28,49 +28,91 @@ const (
 	byteOrderMark = "\ufeff"
 )
 
-// Document is one YAML document with the bytes it was parsed from. An edit either succeeds and changes both, or returns
-// an error of kind Invalid and changes nothing.
+// Document is one YAML document of a file. An edit either succeeds and changes the file, or returns an error of kind
+// Invalid and changes nothing. Documents of one file share it: each sees the edits of the others.
 type Document struct {
+	*file
+	index int // in roots and trees
+}
+
+// file is a text with what was parsed from it.
+type file struct {
 	mark  []byte // the byte order mark, if there is one
 	text  []byte // what follows it
 	lines []int  // offsets of the line starts in text
-	root  *yaml.Node
-	tree  any // root with aliases expanded, see tree.go
+	roots []*yaml.Node
+	trees []any // roots with aliases expanded, see tree.go
 	used  map[*yaml.Node]bool
 }
 
 // Parse reads a file that holds exactly one YAML document whose root is a mapping.
 func Parse(data []byte) (*Document, error) {
+	f, err := parse(data)
+	if err != nil {
+		return nil, err
+	}
+	if len(f.roots) > 1 {
+		return nil, refuse(f.roots[1].Line, "a second YAML document begins before this line")
+	}
+	if root := f.roots[0]; root.Kind != yaml.MappingNode {
+		return nil, refuse(root.Line, "expected keys and values at the top of the file")
+	}
+	return &Document{file: f}, nil
+}
+
+// ParseAll reads a file of one or several YAML documents, and returns those that are not empty. There is at least one.
+func ParseAll(data []byte) ([]*Document, error) {
+	f, err := parse(data)
+	if err != nil {
+		return nil, err
+	}
+	var documents []*Document
+	for i, root := range f.roots {
+		if !isNull(root) {
+			documents = append(documents, &Document{file: f, index: i})
+		}
+	}
+	if len(documents) == 0 {
+		return nil, errNoDocument()
+	}
+	return documents, nil
+}
+
+func parse(data []byte) (*file, error) {
 	text, hasMark := bytes.CutPrefix(data, []byte(byteOrderMark))
 	if err := checkText(text); err != nil {
 		return nil, err
 	}
-	d := &Document{text: text, lines: lineStarts(text), used: map[*yaml.Node]bool{}}
+	f := &file{text: text, lines: lineStarts(text), used: map[*yaml.Node]bool{}}
 	if hasMark {
-		d.mark = []byte(byteOrderMark)
+		f.mark = []byte(byteOrderMark)
 	}
-	root, err := decode(text)
-	if err != nil {
-		return nil, err
-	}
-	if root.Kind != yaml.MappingNode {
-		return nil, refuse(root.Line, "expected keys and values at the top of the file")
-	}
-	d.root = root
-	if err = d.inspect(root); err != nil {
+	var err error
+	if f.roots, err = decode(text); err != nil {
 		return nil, err
 	}
 	budget := maxNodes
-	if d.tree, err = expand(root, &budget, 0); err != nil {
-		return nil, err
+	for _, root := range f.roots {
+		if err = f.inspect(root, map[*yaml.Node]bool{}); err != nil {
+			return nil, err
+		}
+		tree, err := expand(root, &budget, 0)
+		if err != nil {
+			return nil, err
+		}
+		f.trees = append(f.trees, tree)
 	}
-	return d, nil
+	return f, nil
 }
 
 // Bytes returns the file as it is after the edits so far. The caller must not change it.
-func (d *Document) Bytes() []byte {
-	return append(bytes.Clone(d.mark), d.text...)
+func (f *file) Bytes() []byte {
+	return append(bytes.Clone(f.mark), f.text...)
 }
+
+func (d *Document) root() *yaml.Node { return d.roots[d.index] }
+
+func (d *Document) tree() any { return d.trees[d.index] }
 
 func refuse(line int, format string, args ...any) error {
 	return failure.New(failure.Invalid, "edit the file by hand so that this line is simple and unambiguous",
@@ -117,36 +159,45 @@ func lineStarts(text []byte) []int {
 	return starts
 }
 
-func decode(text []byte) (*yaml.Node, error) {
+func decode(text []byte) (roots []*yaml.Node, err error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	var first, second yaml.Node
-	switch err := decoder.Decode(&first); {
-	case errors.Is(err, io.EOF):
-		return nil, failure.New(failure.Invalid, "check that the path names the right file", "file holds no YAML document")
-	case err != nil:
-		return nil, syntaxError(err)
+	for {
+		var document yaml.Node
+		switch err = decoder.Decode(&document); {
+		case err == nil:
+			roots = append(roots, document.Content[0])
+		case !errors.Is(err, io.EOF):
+			return nil, syntaxError(err)
+		case len(roots) == 0:
+			return nil, errNoDocument()
+		default:
+			return roots, nil
+		}
 	}
-	switch err := decoder.Decode(&second); {
-	case errors.Is(err, io.EOF):
-		return first.Content[0], nil
-	case err != nil:
-		return nil, syntaxError(err)
-	}
-	return nil, refuse(second.Content[0].Line, "a second YAML document begins before this line")
+}
+
+func errNoDocument() error {
+	return failure.New(failure.Invalid, "check that the path names the right file", "file holds no YAML document")
 }
 
 func syntaxError(err error) error {
 	return failure.New(failure.Invalid, "correct the YAML syntax", "%s", strings.TrimPrefix(err.Error(), "yaml: "))
 }
 
-// inspect refuses what makes a document ambiguous and finds the anchors that are in use.
-func (d *Document) inspect(n *yaml.Node) error {
-	if n.Line > len(d.lines) {
-		return refuse(len(d.lines), "a value is missing at the end of the file")
+// inspect refuses what makes a document ambiguous and finds the anchors that are in use; seen are those of the document.
+func (f *file) inspect(n *yaml.Node, seen map[*yaml.Node]bool) error {
+	if n.Line > len(f.lines) {
+		return refuse(len(f.lines), "a value is missing at the end of the file")
 	}
 	if n.Kind == yaml.AliasNode {
-		d.used[n.Alias] = true
+		if !seen[n.Alias] {
+			return refuse(n.Line, "anchor &%s is in another document", n.Value)
+		}
+		f.used[n.Alias] = true
 		return nil
+	}
+	if n.Anchor != "" {
+		seen[n] = true
 	}
 	if n.Kind == yaml.MappingNode {
 		if err := checkKeys(n); err != nil {
@@ -154,7 +205,7 @@ func (d *Document) inspect(n *yaml.Node) error {
 		}
 	}
 	for _, child := range n.Content {
-		if err := d.inspect(child); err != nil {
+		if err := f.inspect(child, seen); err != nil {
 			return err
 		}
 	}

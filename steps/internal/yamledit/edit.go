@@ -2,7 +2,9 @@ package yamledit
 
 import (
 	"bytes"
+	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -20,11 +22,8 @@ func (d *Document) Set(path Path, value string) error {
 	if err != nil {
 		return err
 	}
-	want := change(d.tree, path, func(any) any { return text(value) })
 	if p == nil {
-		return d.addKey(path, want, func(int) (lines []string, flow string) {
-			return []string{d.quote(value, 0, false)}, d.quote(value, 0, true)
-		})
+		return d.Create(path, value)
 	}
 	if target(p.node).Kind != yaml.ScalarNode {
 		return refuse(p.node.Line, "%s is not a single value", path)
@@ -46,7 +45,7 @@ func (d *Document) Set(path Path, value string) error {
 		}
 		replacement = " " + replacement
 	}
-	return d.replace(start, end, replacement, want)
+	return d.replace(start, end, replacement, change(d.tree(), path, func(any) any { return text(value) }))
 }
 
 func isString(n *yaml.Node, value string) bool {
@@ -68,12 +67,12 @@ func (d *Document) Insert(path Path, index int, item []Field) error {
 	if index < 0 || index > length {
 		return failure.New(failure.Invalid, "check the path", "%s has %d items, so none can be put before item %d", path, length, index)
 	}
-	want := change(d.tree, path, func(old any) any {
+	want := change(d.tree(), path, func(old any) any {
 		items, _ := old.([]any)
 		return append(append(items[:index:index], mapping(item)), items[index:]...)
 	})
 	fresh := func(column int) (lines []string, flow string) {
-		return append([]string{""}, d.itemLines(item, column+d.listIndent(d.root), " ")...), "[" + d.flowItem(item) + "]"
+		return append([]string{""}, d.itemLines(item, column+d.listIndent(d.root()), " ")...), "[" + d.flowItem(item) + "]"
 	}
 	switch {
 	case p == nil:
@@ -104,7 +103,7 @@ func (d *Document) Delete(path Path) error {
 	if len(p.parent.node.Content) == width {
 		return refuse(p.node.Line, "%s is all there is in %s", path, path[:len(path)-1])
 	}
-	want := change(d.tree, path, func(any) any { return nil })
+	want := change(d.tree(), path, func(any) any { return nil })
 	if p.parent.flow() {
 		return d.deleteFlow(p, begin, want)
 	}
@@ -138,20 +137,25 @@ func mapping(item []Field) []pair {
 	return pairs
 }
 
-// replace is the only place that changes the document.
+// replace is the only place that changes the file. The other documents must stay as they are.
 func (d *Document) replace(start, end int, replacement string, want any) error {
 	line := 1 + bytes.Count(d.text[:start], []byte("\n"))
-	changed, err := Parse(append(append(bytes.Clone(d.text[:start]), replacement...), d.text[end:]...))
-	if err != nil || !reflect.DeepEqual(changed.tree, want) {
+	all := slices.Clone(d.trees)
+	all[d.index] = want
+	changed, err := parse(append(append(bytes.Clone(d.text[:start]), replacement...), d.text[end:]...))
+	if err != nil || !reflect.DeepEqual(changed.trees, all) {
 		return refuse(line, "the edit would change more than was asked for")
 	}
 	changed.mark = d.mark
-	*d = *changed
+	*d.file = *changed
 	return nil
 }
 
+// isJSON also holds for JSON with comments or trailing commas, which YAML readers accept.
 func (d *Document) isJSON() bool {
-	return d.root.Style&yaml.FlowStyle != 0 && len(d.root.Content) > 0 && d.root.Content[0].Style&yaml.DoubleQuotedStyle != 0
+	root := d.root()
+	return json.Valid(d.text) ||
+		root.Style&yaml.FlowStyle != 0 && len(root.Content) > 0 && root.Content[0].Style&yaml.DoubleQuotedStyle != 0
 }
 
 func (d *Document) quote(value string, style yaml.Style, flow bool) string {

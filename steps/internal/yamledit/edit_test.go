@@ -1,6 +1,10 @@
 package yamledit_test
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -230,26 +234,31 @@ func TestPlainKeepsOrdinaryValuesWithoutQuotes(t *testing.T) {
 	}
 }
 
-// FuzzEdit makes one edit somewhere in a document: it is refused, or the document can be edited on and says what was asked.
+// FuzzEdit makes one edit somewhere in a file: it is refused, or the file can be edited on, says what was asked, and its
+// other documents are to a plain decoder what they were.
 func FuzzEdit(f *testing.F) {
 	for _, seed := range []string{
 		"a:\n- b: 1 # c\n  d: |\n    x\n    # y\n\n- {e: [f, 'g'], h: \"i\"}\n# end\n",
 		"a: &x {b: c}\nd: *x\ne:\n  - - 1\n    - 2\n  -\n    k: v\n...\n",
 		"\ufeff? a\n: b\r\nc: []\r\nd:\r\ne: !!str 1",
 		"{\n  \"a\": [\n    {\"b\": null}\n  ]\n}",
+		"a: true\n---\n# c\n---\n- b: 1.5\n  c: |+\n    x\n\n--- {d: 1}\n...\n--- # e\nf: &x on\ng: *x\n",
 	} {
 		for at := range byte(12) {
-			f.Add([]byte(seed), at, at%3, "v:1")
+			f.Add([]byte(seed), at, at%6, "v:1")
+			f.Add([]byte(seed), at, 4+at%4*6, "1")
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte, at, edit byte, value string) {
-		d, err := yamledit.Parse(data)
+		documents, err := yamledit.ParseAll(data)
 		if err != nil {
 			return
 		}
+		index := int(edit/6) % len(documents)
+		d := documents[index]
 		all := paths(d, nil)
 		p := all[int(at)%len(all)]
-		switch edit % 4 {
+		switch edit % 6 {
 		case 0:
 			if err = d.Set(p, value); err == nil && d.Look(p).Text != value {
 				t.Errorf("%s is %+v, not %q", p, d.Look(p), value)
@@ -258,19 +267,49 @@ func FuzzEdit(f *testing.F) {
 			err = d.Set(p.With("new"), value)
 		case 2:
 			err = d.Delete(p)
-		default:
+		case 3:
 			err = d.Insert(p, d.Look(p).Len, []yamledit.Field{{Key: "k", Value: value}})
+		case 4:
+			if err = d.Assign(p, value); err == nil && d.Look(p).Text != value {
+				t.Errorf("%s is %+v, not %q", p, d.Look(p), value)
+			}
+		default:
+			err = d.Create(p.With("new", "k"), value)
 		}
 		if err != nil {
 			if failure.KindOf(err) != failure.Invalid || string(d.Bytes()) != string(data) {
-				t.Errorf("refused with %v, document:\n%s", err, d.Bytes())
+				t.Errorf("refused with %v, file:\n%s", err, d.Bytes())
 			}
 			return
 		}
-		if _, err = yamledit.Parse(d.Bytes()); err != nil {
+		if _, err = yamledit.ParseAll(d.Bytes()); err != nil {
 			t.Errorf("%v:\n%s", err, d.Bytes())
 		}
+		before, after := others(data, index), others(d.Bytes(), index)
+		if diff := cmp.Diff(before, after); diff != "" && before != nil {
+			t.Errorf("other documents (-want +got):\n%s\n%s", diff, d.Bytes())
+		}
 	})
+}
+
+// others decodes all documents that are not null, but the one with the given index.
+func others(data []byte, index int) (texts []string) {
+	decoder := yaml3.NewDecoder(bytes.NewReader(data))
+	for i := 0; ; {
+		var value any
+		err := decoder.Decode(&value)
+		switch {
+		case errors.Is(err, io.EOF):
+			return texts
+		case err != nil:
+			return nil // aliases that the decoder finds excessive, for one
+		case value == nil:
+			continue
+		case i != index:
+			texts = append(texts, fmt.Sprintf("%#v", value))
+		}
+		i++
+	}
 }
 
 // paths lists the first paths of a document, aliases included.

@@ -54,7 +54,7 @@ type Value struct {
 
 // Look returns what is at a path. Unlike the edits it follows aliases.
 func (d *Document) Look(path Path) Value {
-	n := d.root
+	n := d.root()
 	for _, part := range path {
 		if n = child(target(n), part); n == nil {
 			return Value{Kind: Missing}
@@ -135,7 +135,7 @@ func (p *place) flow() bool {
 // find returns the place that an edit may change; what other parts of the document refer to is refused. The place is nil
 // when only the last part of the path is missing.
 func (d *Document) find(path Path) (*place, error) {
-	p := &place{node: d.root}
+	p := &place{node: d.root()}
 	for i, part := range path {
 		if err := d.checkEditable(p.node); err != nil {
 			return nil, err

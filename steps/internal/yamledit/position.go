@@ -132,6 +132,9 @@ func (d *Document) end(n *yaml.Node) (int, error) {
 	return 0, refuse(n.Line, "closing bracket is hard to find")
 }
 
+// documentMark matches the line that ends a document, or begins the next one.
+var documentMark = regexp.MustCompile(`^(---|\.\.\.)([ \t]|$)`)
+
 var loneDash = regexp.MustCompile(`^ *-[ \t]*(#.*)?$`)
 
 // dash returns where the dash of an item in block style is.
@@ -214,8 +217,8 @@ func (d *Document) nextLine(p *place) (int, error) {
 		line, _, err := d.dash(next)
 		return line, err
 	}
-	for line := d.root.Line; line <= len(d.lines); line++ {
-		if text := d.line(line); text == "..." || strings.HasPrefix(text, "... ") {
+	for line := d.root().Line + 1; line <= len(d.lines); line++ {
+		if documentMark.MatchString(d.line(line)) {
 			return line, nil
 		}
 	}
