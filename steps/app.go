@@ -45,6 +45,7 @@ func App() *cli.App {
 		Commands: []*cli.Command{
 			newCheckout(),
 			newSetImage(),
+			newValidate(),
 			newCommitPush(),
 			newRevert(),
 			newVersion(),

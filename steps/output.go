@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -154,7 +155,16 @@ type errorValue struct {
 	Message   string `json:"message"`
 	Hint      string `json:"hint"`
 	Retryable bool   `json:"retryable"`
+	Details   any    `json:"details,omitempty"`
 }
+
+// detailedError is a failure with more to say than fits in a message.
+type detailedError struct {
+	error
+	details any
+}
+
+func (d *detailedError) Unwrap() error { return d.error }
 
 func (p *printer) failed(ctx context.Context, r *run) int {
 	err := r.err
@@ -167,6 +177,9 @@ func (p *printer) failed(ctx context.Context, r *run) int {
 		Message:   oneText(err.Error()),
 		Hint:      failure.HintOf(err),
 		Retryable: row.code == ExitTransient || row.name == interrupted,
+	}
+	if d := (*detailedError)(nil); errors.As(err, &d) {
+		value.Details = d.details
 	}
 	if value.Hint == "" {
 		value.Hint = p.defaultHint(row)

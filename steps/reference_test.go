@@ -182,6 +182,7 @@ func writeOutput(line func(string, ...any)) {
 	line("`outcome` is `changed` or `unchanged`: unchanged means that everything was already as asked and nothing was written.")
 	line("`--format` is a Go template over the same keys. A step that failed prints its error, whatever the format:\n")
 	line("```json\n%s\n```\n", `{"step":"version","error":{"category":"usage","message":"...","hint":"...","retryable":false}}`)
+	line("`details` stands beside `message` where a step has more to say than one, as the findings of validate.\n")
 	line("stderr carries the log and the error in words. Both are redacted. SIGINT and SIGTERM give a step three seconds to reach a")
 	line("safe point; a second signal ends it at once. A step that was stopped or killed at any moment may simply be run again.\n")
 }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,6 +96,14 @@ func demo(ctx context.Context) (err error) {
 		return err
 	}
 
+	say("\n%s\n", paint(bold, "Somebody breaks an overlay"))
+	if err := s.refuse(ctx); err != nil {
+		return err
+	}
+	if err := s.check("it is refused before it is published", before, 3, "5.0.3", worker.tag); err != nil {
+		return err
+	}
+
 	log, err := s.server.Git(repository, "log", "--stat", "main")
 	say("\n%s git log --stat\n%s", paint(bold, "$"), log)
 	return err
@@ -154,8 +163,33 @@ func (s *stage) pipeline(ctx context.Context, outcome string, p pipeline) (strin
 		"set-image", "--dir", checkout, "--path", overlay, "--image", registry+p.image+":"+p.tag); err != nil {
 		return "", err
 	}
+	if _, err := s.run(ctx, p.name, "unchanged", "validate", "--dir", checkout, "--path", overlay); err != nil {
+		return "", err
+	}
 	return s.run(ctx, p.name, outcome,
 		"commit-push", "--dir", checkout, "--path", overlay, "--job", p.name, "--order", p.build)
+}
+
+// refuse breaks a checkout by a typo and has validate find it.
+func (s *stage) refuse(ctx context.Context) error {
+	const checkout = "broken"
+	if _, err := s.run(ctx, "", "changed", "checkout", "--repo", s.server.URL(repository), "--path", overlay, "--dir", checkout); err != nil {
+		return err
+	}
+	name := filepath.Join(s.dir, checkout, file)
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	say("%s echo 'patches: [{path: memroy.yaml}]' >>%s\n", paint(bold, "$"), filepath.Join(checkout, file))
+	if err := os.WriteFile(name, append(data, "\npatches: [{path: memroy.yaml}]\n"...), 0o600); err != nil {
+		return err
+	}
+	var exit *exec.ExitError
+	if _, err := s.run(ctx, "", "", "validate", "--dir", checkout, "--path", overlay); !errors.As(err, &exit) || exit.ExitCode() != 3 {
+		return fmt.Errorf("validate of a broken overlay: %w", cmp.Or(err, errors.New("it passed")))
+	}
+	return nil
 }
 
 // result is what a step says on stdout.

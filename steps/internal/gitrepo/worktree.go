@@ -300,10 +300,8 @@ func (l *lackingWalk) visit(kind plumbing.ObjectType, h Hash) error {
 		return damaged(l.w.remote.url, h, plumbing.ErrObjectNotFound)
 	}
 	var err error
-	if kind == plumbing.CommitObject {
-		err = l.commit(h)
-	} else if kind == plumbing.TreeObject {
-		err = l.tree(h)
+	if parts := map[plumbing.ObjectType]func(Hash) error{plumbing.CommitObject: l.commit, plumbing.TreeObject: l.tree}[kind]; parts != nil {
+		err = parts(h)
 	}
 	l.objects = append(l.objects, packObject{kind: kind, data: data})
 	return err
