@@ -415,9 +415,9 @@ func TestACheckoutHoldsWhatOthersAdded(t *testing.T) {
 			checkout := []string{"checkout", "--repo", s.url(), "--path", shopDir}
 			s.must(steps.Changed, append(checkout, "--dir", "work")...)
 			s.commit(map[string]string{
-				"services/shop/base/kustomization.yaml": "resources:\n  - deployment.yaml\n  - service.yaml\n  - ../shared\n",
+				"services/shop/base/kustomization.yaml": "resources:\n  - deployment.yaml\n  - service.yaml\n  - ../secret\n",
 				"services/shop/base/service.yaml":       "apiVersion: v1\nkind: Service\n",
-				"services/shop/shared/a.yaml":           "apiVersion: v1\nkind: Secret\n",
+				"services/shop/secret/a.yaml":           "apiVersion: v1\nkind: Secret\n",
 				shopDir + "/patch.yaml":                 "patch: true\n",
 			})
 			if step[0] == "commit-push" {

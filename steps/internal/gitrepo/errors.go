@@ -91,9 +91,6 @@ func classify(what string, err error) error {
 		return classifyServer(server.Message, wrapped)
 	case isTrust(err):
 		return &failure.Error{Kind: failure.Denied, Hint: hintCA, Err: wrapped}
-	case strings.HasSuffix(err.Error(), http.StatusText(http.StatusProxyAuthRequired)):
-		// The answer to CONNECT is known by its text only.
-		return classifyStatus(&StatusError{Status: http.StatusProxyAuthRequired}, wrapped)
 	case errors.Is(err, errNotGit):
 		return &failure.Error{Kind: failure.Usage, Hint: hintURL, Err: wrapped}
 	case isNetwork(err):

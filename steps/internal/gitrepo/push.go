@@ -61,15 +61,6 @@ func (r *Remote) Swap(ctx context.Context, branch string, b *Built) error {
 	return r.readReport(what, talk, reply, req.Capabilities.Supports(capability.Sideband64k))
 }
 
-// CanPush asks the server whether these credentials may push at all, and sends nothing.
-func (r *Remote) CanPush(ctx context.Context) error {
-	talk, _, err := r.openPush(ctx)
-	if err != nil {
-		return err
-	}
-	return talk.close()
-}
-
 func (r *Remote) openPush(ctx context.Context) (conversation, *packp.AdvRefs, error) {
 	talk, err := r.conn.open(ctx, receivePack, false)
 	if err != nil {

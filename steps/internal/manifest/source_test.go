@@ -66,14 +66,14 @@ func TestRootsAreWhatNothingElseIncludes(t *testing.T) {
 	root := t.TempDir()
 	component := "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
 	lay(t, root, map[string]string{
-		"prod/web/kustomization.yaml":     "resources: [../../base, ../../link]\ncomponents: [../../part]\ntransformers: [../../shared]\n",
+		"prod/web/kustomization.yaml":     "resources: [../../base, ../../link]\ncomponents: [../../part]\ntransformers: [../../common]\n",
 		"prod/api/Kustomization":          "bases: [../../base]\n",
 		"base/kustomization.yml":          "resources: [a.yaml]\n",
 		"base/a.yaml":                     object,
 		"linked/kustomization.yaml":       "namePrefix: x\n",
 		"part/kustomization.yaml":         component,
 		"unused/kustomization.yaml":       component,
-		"shared/kustomization.yaml":       "resources: [t.yaml]\n",
+		"common/kustomization.yaml":       "resources: [t.yaml]\n",
 		"broken/kustomization.yaml":       "resources: [\n",
 		"bomb/kustomization.yaml":         bomb(),
 		"x/kustomization.yaml":            "resources: [../y]\n",
