@@ -262,13 +262,19 @@ const (
 // shop is a small GitOps repository.
 func shop() map[string]string {
 	base := "resources:\n  - deployment.yaml\n"
-	deployment := "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: app\n"
+	deployment := func(images ...string) string {
+		text := "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: app\nspec:\n  template:\n    spec:\n      containers:\n"
+		for _, image := range images {
+			text += fmt.Sprintf("      - {name: %s, image: %[1]s}\n", image)
+		}
+		return text
+	}
 	return map[string]string{
 		"README.md":                             "# Releases\n",
 		shopFile:                                kustomization("shop", "cart"),
-		"services/shop/base/kustomization.yaml": base, "services/shop/base/deployment.yaml": deployment,
+		"services/shop/base/kustomization.yaml": base, "services/shop/base/deployment.yaml": deployment("shop", "cart"),
 		blogFile:                                kustomization("blog"),
-		"services/blog/base/kustomization.yaml": base, "services/blog/base/deployment.yaml": deployment,
+		"services/blog/base/kustomization.yaml": base, "services/blog/base/deployment.yaml": deployment("blog"),
 	}
 }
 

@@ -3,6 +3,9 @@ package gitrepo
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 )
 
 // Checkout is a directory in which files of one commit are edited: a Worktree or an Overlay.
@@ -42,4 +45,24 @@ func OpenCheckout(dir string) (Checkout, error) {
 		return nil, err
 	}
 	return w, nil
+}
+
+// Root returns the absolute path of the checkout that OpenCheckout opens for a directory, without symlinks, and needs no
+// more of it than that it is there: one without commits has a root, too.
+func Root(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err == nil {
+		abs, err = filepath.EvalSymlinks(abs)
+	}
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(filepath.Join(abs, overlayFile)); err == nil {
+		return abs, nil
+	}
+	root, _, err := around(abs)
+	if err == nil && root == "" {
+		err = fmt.Errorf("directory %s: %w", dir, ErrNoCheckout)
+	}
+	return root, err
 }

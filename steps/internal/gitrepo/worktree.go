@@ -60,16 +60,27 @@ func OpenWorktree(dir string) (*Worktree, error) {
 	if abs, err = filepath.EvalSymlinks(abs); err != nil {
 		return nil, err
 	}
-	for at := abs; ; at = filepath.Dir(at) {
+	root, dot, err := around(abs)
+	if err != nil {
+		return nil, err
+	}
+	if dot == "" {
+		return nil, fmt.Errorf("directory %s: %w", dir, ErrNoCheckout)
+	}
+	return openWorktree(root, dot)
+}
+
+// around finds the work tree that a directory lies in, and its Git directory; both are "" when there is none.
+func around(dir string) (root, dot string, err error) {
+	for at := dir; ; at = filepath.Dir(at) {
 		dot, err := gitDir(at)
-		if err == nil {
-			return openWorktree(at, dot)
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, failure.New(failure.Invalid, "", "%s: %w", at, err)
-		}
-		if at == filepath.Dir(at) {
-			return nil, fmt.Errorf("directory %s: %w", dir, ErrNoCheckout)
+		switch {
+		case err == nil:
+			return at, dot, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", "", failure.New(failure.Invalid, "", "%s: %w", at, err)
+		case at == filepath.Dir(at):
+			return "", "", nil
 		}
 	}
 }

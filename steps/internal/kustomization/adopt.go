@@ -21,3 +21,21 @@ func Adopt(data, from []byte, names ...string) ([]byte, error) {
 	}
 	return replaceAll(data, want)
 }
+
+// Cut takes the image entries of the given names out of a kustomization.
+func Cut(data []byte, names ...string) (cut []Entry, rest []byte, err error) {
+	doc, have, err := load(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	var want []Entry
+	for _, e := range have {
+		if slices.Contains(names, e.Name) {
+			cut = append(cut, e)
+		} else {
+			want = append(want, e)
+		}
+	}
+	rest, err = remove(doc, have, want)
+	return cut, rest, err
+}

@@ -37,6 +37,12 @@ func (e Entry) repository() string {
 	return e.Name
 }
 
+// Made reports whether a rendered image is one that the entry has set: with all that the entry says.
+func (e Entry) Made(reference string) bool {
+	name, tag, digest := SplitReference(reference)
+	return name == e.repository() && (e.NewTag == "" || tag == e.NewTag+e.TagSuffix) && (e.Digest == "" || digest == e.Digest)
+}
+
 // same reports whether both entries ask for the same, wherever they stand.
 func (e Entry) same(other Entry) bool {
 	return e.Name == other.Name && e.NewName == other.NewName && e.NewTag == other.NewTag && e.Digest == other.Digest

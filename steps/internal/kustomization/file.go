@@ -32,6 +32,9 @@ type File struct {
 	directory *os.File
 }
 
+// Location is the absolute path of the file, with symlinks followed.
+func (f *File) Location() string { return f.full }
+
 // OpenTree returns the tree at root, which may be reached through symlinks.
 func OpenTree(root string) (*Tree, error) {
 	tree, err := filepath.Abs(root)

@@ -85,6 +85,15 @@ func split(reference string) (name, tag, digest string, err error) {
 	return name, tag, digest, nil
 }
 
+// SplitReference takes an image reference apart as kustomize does, whatever the parts are; tag and digest may be empty.
+func SplitReference(reference string) (name, tag, digest string) {
+	name, tag, digest, err := split(reference)
+	if err != nil {
+		return reference, "", ""
+	}
+	return name, tag, digest
+}
+
 func kept(part string) string {
 	if part == "*" {
 		return ""

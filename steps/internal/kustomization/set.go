@@ -2,7 +2,9 @@ package kustomization
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -91,13 +93,21 @@ func (r Request) notFound(entries []Entry) error {
 	for _, e := range entries {
 		names = append(names, e.Name)
 	}
-	slices.SortStableFunc(names, func(a, b string) int { return distance(r.Name, a) - distance(r.Name, b) })
 	const hint = "correct the name, or pass --create to add the image"
 	if len(names) == 0 {
 		return failure.New(failure.Invalid, hint, "not in the file, which has no images")
 	}
-	return failure.New(failure.Invalid, hint, "not in the file; the nearest names are %s",
-		strings.Join(names[:min(3, len(names))], ", "))
+	return failure.New(failure.Invalid, hint, "not in the file; the nearest names are %s", strings.Join(Nearest(r.Name, names), ", "))
+}
+
+// Nearest returns up to three of the names, those first that a mistyped name may stand for: with a similar last part,
+// since it is the registry that a base renames, and then the similar ones.
+func Nearest(name string, among []string) []string {
+	sorted := slices.Clone(among)
+	slices.SortStableFunc(sorted, func(a, b string) int {
+		return cmp.Or(distance(path.Base(name), path.Base(a))-distance(path.Base(name), path.Base(b)), distance(name, a)-distance(name, b))
+	})
+	return sorted[:min(3, len(sorted))]
 }
 
 // distance is the number of single-byte edits between two names.
