@@ -4,13 +4,24 @@ package main
 import (
 	"context"
 	"os"
+	"runtime/debug"
 
 	"slipway/steps"
 )
 
 func main() {
+	// A step lives for a second: collecting half as often saves a fifth of the CPU of a large build for a few megabytes.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
 	ctx, stop := steps.NotifyContext(context.Background())
-	code := steps.Main(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr, os.LookupEnv)
+	stdout, stderr := os.Stdout, os.Stderr
+	// Libraries print to these on their own account: kustomize what is deprecated, the client of Argo CD what it retries. stdout
+	// is for the result and nothing else, and stderr may have to be JSON.
+	if silence, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		os.Stdout, os.Stderr = silence, silence
+	}
+	code := steps.Main(ctx, os.Args, os.Stdin, stdout, stderr, os.LookupEnv)
 	stop()
 	os.Exit(code)
 }

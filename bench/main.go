@@ -1,7 +1,7 @@
 // Command bench runs slipway beside what its users would run instead, on generated repositories served by `git
 // http-backend` on loopback, and writes the comparison as markdown to stdout. Progress goes to stderr.
 //
-// It needs git and the go command. Generated repositories and the kustomize CLI are kept in the user's cache directory.
+// It needs git and the go command. Generated repositories and the tools it compares with are kept in the user's cache directory.
 package main
 
 import (
@@ -29,11 +29,14 @@ func main() {
 	}
 }
 
-// run is the benchmark, or one of the two processes of its own that it starts: the server, so that its CPU is not the
-// clients', and the generator, so that its memory is not either.
+// run is the benchmark, or one of the processes of its own that it starts: the server, so that its CPU is not the clients',
+// and those that generate repositories and schemas, so that their memory is not either.
 func run(ctx context.Context, args []string) error {
 	if len(args) == 2 && args[0] == "serve" {
 		return serve(args[1], os.Stdin, os.Stdout)
+	}
+	if len(args) == 2 && args[0] == "schemas" {
+		return writeSchemas(ctx, args[1])
 	}
 	if len(args) == 3 && args[0] == "generate" {
 		size, err := sizeNamed(args[2])
@@ -52,6 +55,7 @@ func run(ctx context.Context, args []string) error {
 // settings are the flags of a run.
 type settings struct {
 	runs    int
+	rounds  int
 	quick   bool
 	parts   []string
 	repos   []string
@@ -66,8 +70,9 @@ func parse(args []string) (settings, error) {
 	var parts, repos string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&s.runs, "n", 3, "runs of each row of the comparison; the median is reported (a full clone runs once)")
+	flags.IntVar(&s.rounds, "rounds", 11, "rounds of validate; the medians are reported")
 	flags.BoolVar(&s.quick, "quick", false, "a smoke run: tiny repositories, few writers")
-	flags.StringVar(&parts, "parts", "bump,burst,spread", "what to run")
+	flags.StringVar(&parts, "parts", "bump,burst,spread,validate,validate-all", "what to run")
 	flags.StringVar(&repos, "repos", "small,large", "on which repositories")
 	flags.StringVar(&s.rows, "rows", "", "only rows whose name contains this")
 	flags.IntVar(&s.writers, "writers", 50, "writers of burst and spread")
@@ -77,7 +82,7 @@ func parse(args []string) (settings, error) {
 		return s, err
 	}
 	if s.quick {
-		s.runs, s.writers, s.limit, s.spread = 1, 8, 30*time.Second, 4*time.Second
+		s.runs, s.rounds, s.writers, s.limit, s.spread = 1, 3, 8, 30*time.Second, 4*time.Second
 	}
 	s.parts, s.repos = strings.Split(parts, ","), strings.Split(repos, ",")
 	return s, nil
@@ -94,6 +99,11 @@ func (s settings) bench(ctx context.Context, out io.Writer) (err error) {
 		}
 	}()
 	_, _ = fmt.Fprintf(out, "%s, %d CPUs, %s, %s\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), b.versions, runtime.Version())
+	if s.wants("validate") {
+		if err := b.validate(ctx, out); err != nil {
+			return fmt.Errorf("validate: %w", err)
+		}
+	}
 	var failed []string
 	for _, name := range s.repos {
 		size, err := sizeNamed(s.sizeName(name))
@@ -131,7 +141,7 @@ func (b *bench) repository(ctx context.Context, out io.Writer, size scale) ([]st
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, io.Writer, scale) ([]string, error)
-	}{{"bump", b.bumps}, {"burst", b.burst}, {"spread", b.spread}} {
+	}{{"bump", b.bumps}, {"burst", b.burst}, {"spread", b.spread}, {"validate-all", b.validateAll}} {
 		if !b.settings.wants(part.name) {
 			continue
 		}

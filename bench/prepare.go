@@ -14,7 +14,11 @@ import (
 	"slipway/internal/gitrepotest"
 )
 
-const kustomizeVersion = "v5.8.2"
+const (
+	kustomizeVersion   = "v5.8.2"
+	builtinKustomize   = "v5.8.1" // has the engine that slipway has built in
+	kubeconformVersion = "v0.8.0"
+)
 
 // bench is a run: its tools, its server and a directory that is removed at the end.
 type bench struct {
@@ -24,10 +28,11 @@ type bench struct {
 	repos     string // served
 	slipway   string
 	kustomize string
-	versions  string
-	env       []string
-	server    *server
-	copies    int
+	checkers
+	versions string
+	env      []string
+	server   *server
+	copies   int
 }
 
 func prepare(ctx context.Context, s settings) (*bench, error) {
@@ -85,13 +90,58 @@ func (b *bench) buildTools(ctx context.Context) error {
 	if err := goCommand(ctx, "", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.slipway, "slipway"); err != nil {
 		return err
 	}
-	bin := filepath.Join(b.cache, "kustomize-"+kustomizeVersion)
-	b.kustomize = filepath.Join(bin, "kustomize")
-	if _, err := os.Stat(b.kustomize); err == nil {
+	var err error
+	b.kustomize, err = b.installed(ctx, "kustomize", "sigs.k8s.io/kustomize/kustomize/v5", kustomizeVersion)
+	return err
+}
+
+// checkers are what slipway validate is compared with.
+type checkers struct {
+	kustomizes  map[string]string // by version
+	kubeconform string
+	schemas     string
+}
+
+func (b *bench) buildCheckers(ctx context.Context) error {
+	older, err := b.installed(ctx, "kustomize", "sigs.k8s.io/kustomize/kustomize/v5", builtinKustomize)
+	if err != nil {
+		return err
+	}
+	b.kustomizes = map[string]string{builtinKustomize: older, kustomizeVersion: b.kustomize}
+	if b.kubeconform, err = b.installed(ctx, "kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", kubeconformVersion); err != nil {
+		return err
+	}
+	b.schemas = filepath.Join(b.cache, "schemas-"+kubernetesVersion)
+	if _, err := os.Stat(b.schemas); err == nil {
 		return nil
 	}
-	progress("building kustomize %s", kustomizeVersion)
-	return goCommand(ctx, bin, "install", "sigs.k8s.io/kustomize/kustomize/v5@"+kustomizeVersion)
+	progress("making JSON schemas of Kubernetes %s", kubernetesVersion)
+	return b.self(ctx, "schemas", b.schemas)
+}
+
+// self runs this program as a process of its own.
+func (b *bench) self(ctx context.Context, args ...string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, self, args...)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	return nil
+}
+
+// installed returns the program of a Go package, built once.
+func (b *bench) installed(ctx context.Context, name, pkg, version string) (string, error) {
+	bin := filepath.Join(b.cache, name+"-"+version)
+	program := filepath.Join(bin, name)
+	if _, err := os.Stat(program); err == nil {
+		return program, nil
+	}
+	progress("building %s %s", name, version)
+	return program, goCommand(ctx, bin, "install", pkg+"@"+version)
 }
 
 func goCommand(ctx context.Context, bin string, args ...string) error {
@@ -108,14 +158,8 @@ func (b *bench) generated(ctx context.Context, size scale) error {
 	repo := filepath.Join(b.cache, size.name+".git")
 	if _, err := os.Stat(repo); errors.Is(err, fs.ErrNotExist) {
 		progress("generating it, once")
-		self, err := os.Executable()
-		if err != nil {
+		if err := b.self(ctx, "generate", b.cache, size.name); err != nil {
 			return err
-		}
-		cmd := exec.CommandContext(ctx, self, "generate", b.cache, size.name)
-		cmd.Stderr = os.Stderr
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("generate %s: %w", size.name, err)
 		}
 	}
 	return filepath.WalkDir(repo, func(path string, entry fs.DirEntry, err error) error {

@@ -39,6 +39,28 @@ func writeContests(out io.Writer, size scale, title string, writers int, results
 	}
 }
 
+func writeChecks(out io.Writer, t target, samples map[string][]sample) {
+	w := newTable(out, fmt.Sprintf("An overlay of %d objects", t.objects), "way", "CPU s", "wall s", "peak RSS MB", "slipway's CPU")
+	own := medians(samples[validateRow])
+	for _, c := range checks {
+		m := medians(samples[c.name])
+		part := "-"
+		if c.name != validateRow && c.name != startRow {
+			part = ratio(own.cpu, m.cpu)
+		}
+		w.row(c.name, fmt.Sprintf("%.3f", m.cpu.Seconds()), fmt.Sprintf("%.3f", m.wall.Seconds()), fmt.Sprintf("%.0f", float64(m.rss)/1e6), part)
+	}
+}
+
+func writeValidateAll(out io.Writer, size scale, used map[string]usage) {
+	t := newTable(out, fmt.Sprintf("validate --all, %s: %d overlays", size.name, size.services*len(environments)),
+		"of", "CPU s", "wall s", "CPU per wall", "peak RSS MB")
+	for _, form := range allForms {
+		u := used[form]
+		t.row(form, seconds(u.cpu), seconds(u.wall), fmt.Sprintf("%.2f", u.cpu.Seconds()/u.wall.Seconds()), fmt.Sprintf("%.0f", float64(u.rss)/1e6))
+	}
+}
+
 // table is a markdown table, written row by row.
 type table struct{ out io.Writer }
 

@@ -50,6 +50,7 @@ func App() *cli.App {
 			newRevert(),
 			newVersion(),
 			newCompletion(),
+			newBuildChild(),
 		},
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true,
@@ -148,7 +149,7 @@ func noStep(c *cli.Context) error {
 		return failure.New(failure.Usage, "see slipway --help", "no step was named")
 	}
 	hint := "see slipway --help"
-	if near := cli.SuggestCommand(c.App.Commands, name); near != "" {
+	if near := cli.SuggestCommand(c.App.VisibleCommands(), name); near != "" {
 		hint = near + " see slipway --help"
 	}
 	return failure.New(failure.Usage, hint, "there is no step %q", name)

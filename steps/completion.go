@@ -64,7 +64,7 @@ func completionScript(shell string) (string, error) {
 func bashCompletion(app *cli.App) string {
 	var cases strings.Builder
 	var names []string
-	for _, cmd := range app.Commands {
+	for _, cmd := range app.VisibleCommands() {
 		names = append(names, cmd.Name)
 		fmt.Fprintf(&cases, "    %s) words=%q ;;\n", cmd.Name, flagWords(cmd))
 	}

@@ -3,10 +3,13 @@ package steps
 import (
 	"context"
 	"io"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 
 	"slipway/retry"
+	"slipway/steps/internal/gitrepo"
+	"slipway/steps/internal/manifest"
 )
 
 // ProbeFunc is a step made for a test of what is around steps.
@@ -60,4 +63,23 @@ func SecretVariables() [][2]string {
 		all = append(all, [2]string{variable.name, variable.usage})
 	}
 	return all
+}
+
+// TreeSource is the files of a commit as builds see them.
+func TreeSource(tree *gitrepo.Tree) manifest.Source { return treeSource{tree, &sync.Mutex{}} }
+
+// Referred fetches directories of a commit and what they refer to.
+func Referred(ctx context.Context, tree *gitrepo.Tree, dirs []string) ([]string, error) {
+	return referred(ctx, tree, dirs)
+}
+
+// ParseOptional runs a step with the flag --like, whose value is optional and then "alone", and the flag --flag.
+func ParseOptional(ctx context.Context, lookupEnv func(string) (string, bool), args ...string) (like string, flag bool, code int) {
+	app := App()
+	nothing := ProbeFunc(func(context.Context, *Env) (Result, error) { return Result{}, nil })
+	app.Commands = []*cli.Command{step(nothing, &cli.Command{Name: "words", Flags: []cli.Flag{
+		optionalFlag(&like, "like", "alone", "a word"), boolFlag(&flag, "flag", "a flag"),
+	}})}
+	code = runApp(ctx, app, append([]string{programName, "words"}, args...), nil, io.Discard, io.Discard, lookupEnv)
+	return like, flag, code
 }

@@ -1,7 +1,9 @@
 package steps
 
 import (
+	"errors"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,6 +99,65 @@ func stringSliceFlag(to *[]string, name, usage string, options ...flagOption) cl
 			return nil
 		},
 	}
+}
+
+// optionalFlag may be given without a value, and then has the one named alone. As a variable it may also be true or false,
+// which is how a pipeline exports a choice.
+func optionalFlag(to *string, name, alone, usage string, options ...flagOption) cli.Flag {
+	f := spec(name, options)
+	return &cli.GenericFlag{Name: name, Value: &optionalValue{to, alone}, Usage: usage, EnvVars: f.env, Category: f.category}
+}
+
+type optionalValue struct {
+	to    *string
+	alone string
+}
+
+// IsBoolFlag makes package flag ask for no value.
+func (o *optionalValue) IsBoolFlag() bool { return true }
+
+func (o *optionalValue) Set(value string) error {
+	switch value {
+	case "":
+		return errors.New("it is empty")
+	case "true":
+		value = o.alone
+	case "false":
+		value = ""
+	}
+	*o.to = value
+	return nil
+}
+
+func (o *optionalValue) String() string {
+	if o.to == nil {
+		return "" // package flag compares with an empty one
+	}
+	return *o.to
+}
+
+// joinOptional gives a flag whose value is optional the argument that follows it. It can belong to nothing else: no step has
+// arguments without a flag.
+func joinOptional(app *cli.App, args []string) []string {
+	if len(args) < 2 || app.Command(args[1]) == nil {
+		return args
+	}
+	optional := map[string]bool{}
+	for _, f := range app.Command(args[1]).Flags {
+		if g, ok := f.(*cli.GenericFlag); ok {
+			optional["--"+g.Name], optional["-"+g.Name] = true, true
+		}
+	}
+	joined := slices.Clone(args[:2])
+	for i := 2; i < len(args); i++ {
+		if optional[args[i]] && i+1 < len(args) && args[i+1] != "" && !strings.HasPrefix(args[i+1], "-") {
+			joined = append(joined, args[i]+"="+args[i+1])
+			i++
+		} else {
+			joined = append(joined, args[i])
+		}
+	}
+	return joined
 }
 
 // forgetEmpty removes the environment variables of flags that are set to nothing: that is how Jenkins exports a parameter

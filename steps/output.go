@@ -47,7 +47,7 @@ func runApp(
 	p := &printer{name: stepName(app, args), secrets: secrets, stdout: stdout, stderr: log}
 	done := make(chan *run, 1)
 	go func() {
-		r := &run{secrets: secrets, stdin: stdin, stderr: log, lookupEnv: lookupEnv}
+		r := &run{secrets: secrets, stdin: stdin, stdout: stdout, stderr: log, lookupEnv: lookupEnv}
 		r.execute(ctx, app, args)
 		done <- r
 	}()
@@ -79,6 +79,7 @@ func waitFor(ctx context.Context, done <-chan *run) *run {
 type run struct {
 	secrets   *redact.Redactor
 	stdin     io.Reader
+	stdout    io.Writer // for what is no step; the result of one is printed when it has ended
 	stderr    io.Writer
 	lookupEnv func(string) (string, bool)
 
@@ -106,7 +107,7 @@ func (r *run) execute(ctx context.Context, app *cli.App, args []string) {
 	}()
 	forgetEmpty(app)
 	app.Writer, app.ErrWriter = &r.help, &r.help
-	r.err = app.RunContext(context.WithValue(ctx, runKey{}, r), args)
+	r.err = app.RunContext(context.WithValue(ctx, runKey{}, r), joinOptional(app, args))
 }
 
 type printer struct {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -292,5 +293,24 @@ func signalUntilHeard(t *testing.T, process *os.Process, signal syscall.Signal, 
 				_ = process.Signal(signal)
 			}
 		}
+	}
+}
+
+// TestWhatLibrariesPrintIsNoPartOfTheLog builds what kustomize calls deprecated on stderr by itself.
+func TestWhatLibrariesPrintIsNoPartOfTheLog(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte("commonLabels: {app: shop}\nconfigMapGenerator: [{name: map}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	slipway, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), slipway, "validate", "--dir", dir, "--path", ".")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil || stderr.Len() > 0 {
+		t.Errorf("error %v, stderr:\n%s", err, &stderr)
 	}
 }

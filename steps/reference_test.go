@@ -35,7 +35,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 }
 
 func TestEveryCommandIsDescribed(t *testing.T) {
-	for _, cmd := range steps.App().Commands {
+	for _, cmd := range steps.App().VisibleCommands() {
 		if cmd.Usage == "" || cmd.Description == "" {
 			t.Errorf("%s: it needs Usage and Description", cmd.Name)
 		}
@@ -46,7 +46,7 @@ func TestEveryCommandIsDescribed(t *testing.T) {
 }
 
 func TestEveryFlagIsDescribedAndHasItsVariable(t *testing.T) {
-	for _, cmd := range steps.App().Commands {
+	for _, cmd := range steps.App().VisibleCommands() {
 		seen := map[string]bool{}
 		for _, f := range documented(cmd) {
 			name := f.Names()[0]
@@ -67,7 +67,7 @@ func TestEveryFlagIsDescribedAndHasItsVariable(t *testing.T) {
 
 // A command line can be read by every process of the agent, so a secret must not fit into one.
 func TestNoFlagTakesASecret(t *testing.T) {
-	for _, cmd := range steps.App().Commands {
+	for _, cmd := range steps.App().VisibleCommands() {
 		for _, f := range documented(cmd) {
 			name := f.Names()[0]
 			for _, word := range []string{"token", "password", "secret", "passphrase"} {
@@ -101,7 +101,7 @@ func reference(app *cli.App) string {
 	line("`slipway STEP --flags`: there are no positional arguments, and every flag may be given as an environment variable instead.")
 	line("The command line wins over the variable, and an empty variable is as good as none.\n")
 	line("Steps: %s.\n", strings.Join(stepLinks(app), ", "))
-	for _, cmd := range app.Commands {
+	for _, cmd := range app.VisibleCommands() {
 		writeStep(line, cmd)
 	}
 	writeShared(line, app)
@@ -113,7 +113,7 @@ func reference(app *cli.App) string {
 
 func stepLinks(app *cli.App) []string {
 	var links []string
-	for _, cmd := range app.Commands {
+	for _, cmd := range app.VisibleCommands() {
 		links = append(links, fmt.Sprintf("[%s](#slipway-%s)", cmd.Name, cmd.Name))
 	}
 	return links
@@ -144,7 +144,7 @@ func isShared(f documentedFlag) bool {
 func writeShared(line func(string, ...any), app *cli.App) {
 	line("## Flags of all steps\n\nThe retry flags are there where a step talks to something remote.\n")
 	var shared []documentedFlag
-	for _, cmd := range app.Commands {
+	for _, cmd := range app.VisibleCommands() {
 		for _, f := range documented(cmd) {
 			known := slices.ContainsFunc(shared, func(s documentedFlag) bool { return s.Names()[0] == f.Names()[0] })
 			if isShared(f) && !known {

@@ -28,6 +28,8 @@ type SetImage struct {
 	AllowNoEffect bool
 	DryRun        bool
 	Record        string
+
+	building buildOptions
 }
 
 // SetImageDetails is what the result of set-image says. File and Changes are about --image, Values about --set.
@@ -50,6 +52,18 @@ type ImageChange struct {
 
 func newSetImage() *cli.Command {
 	s := &SetImage{}
+	flags := []cli.Flag{
+		stringFlag(&s.Dir, "dir", ".", "the checkout to work in"),
+		stringFlag(&s.Path, "path", "", "the directory of the kustomization, relative to --dir; needed with --image, and what proves the effect of --set"),
+		stringSliceFlag(&s.Images, "image", "the image to set, as [NAME=]NEWNAME[:TAG][@DIGEST]"),
+		stringSliceFlag(&s.Values, "set", "the value to set, as FILE[#CONDITIONS]:PATH=VALUE; text stays text, "+
+			"a number or boolean only becomes another"),
+		boolFlag(&s.Create, "create", "add an image or a key that the file does not have; a new key gets text"),
+		boolFlag(&s.KeepTag, "keep-tag", "leave the tag in place when only a digest is given"),
+		boolFlag(&s.AllowNoEffect, "allow-no-effect", "accept an edit that does not change what is rendered as it says"),
+		boolFlag(&s.DryRun, "dry-run", "print the difference and write nothing"),
+		stringFlag(&s.Record, "record", defaultRecord, "the file that tells later steps what was found out"),
+	}
 	return step(s, &cli.Command{
 		Name:  "set-image",
 		Usage: "set image references in a kustomization, or values in YAML files, changing nothing else in them",
@@ -62,18 +76,7 @@ func newSetImage() *cli.Command {
 			"changed images by object. --set without --path is not built, as a Helm chart cannot be.\n\n" +
 			"All other bytes stay as they are. Unchanged when the files say so already. A file that could be read in two ways is\n" +
 			"refused, and then none is touched.",
-		Flags: []cli.Flag{
-			stringFlag(&s.Dir, "dir", ".", "the checkout to work in"),
-			stringFlag(&s.Path, "path", "", "the directory of the kustomization, relative to --dir; needed with --image, and what proves the effect of --set"),
-			stringSliceFlag(&s.Images, "image", "the image to set, as [NAME=]NEWNAME[:TAG][@DIGEST]"),
-			stringSliceFlag(&s.Values, "set", "the value to set, as FILE[#CONDITIONS]:PATH=VALUE; text stays text, "+
-				"a number or boolean only becomes another"),
-			boolFlag(&s.Create, "create", "add an image or a key that the file does not have; a new key gets text"),
-			boolFlag(&s.KeepTag, "keep-tag", "leave the tag in place when only a digest is given"),
-			boolFlag(&s.AllowNoEffect, "allow-no-effect", "accept an edit that does not change what is rendered as it says"),
-			boolFlag(&s.DryRun, "dry-run", "print the difference and write nothing"),
-			stringFlag(&s.Record, "record", defaultRecord, "the file that tells later steps what was found out"),
-		},
+		Flags: append(flags, s.building.flags()...),
 	})
 }
 

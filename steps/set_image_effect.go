@@ -1,14 +1,12 @@
 package steps
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"go.uber.org/zap"
 
@@ -33,8 +31,10 @@ type effect struct {
 	path  string // from the root of the repository
 	build func(edits map[string][]byte) (*manifest.Result, error)
 	name  func(*kustomization.File) (string, error) // of a file, from the root of the repository
-	// others are the image entries of the kustomization that are not set.
-	others []kustomization.Entry
+
+	// The image entries of the kustomization: all as they were, those that are set as they are now, and the others.
+	was, now, others []kustomization.Entry
+	rest             map[string][]byte // the edits, without the entries that are set
 }
 
 // repository returns the root of the repository that a directory lies in. A directory outside of any checkout is taken for
@@ -63,10 +63,14 @@ func (s *SetImage) effect(ctx context.Context) (*effect, error) {
 	if err != nil {
 		return nil, err
 	}
+	build, err := s.building.builder()
+	if err != nil {
+		return nil, err
+	}
 	return &effect{
 		path: path,
 		build: func(edits map[string][]byte) (*manifest.Result, error) {
-			return manifest.Build(ctx, manifest.Overlay(source, edits), path, manifest.Limits{})
+			return build(ctx, manifest.Overlay(source, edits), path)
 		},
 		name: func(f *kustomization.File) (string, error) {
 			name, err := filepath.Rel(root, f.Location())
@@ -96,31 +100,54 @@ func (s *SetImage) prove(ctx context.Context, env *Env, e *edit, contents []kust
 	if err != nil {
 		return nil, err
 	}
-	before := after
-	if len(contents) > 0 {
-		if before, err = f.build(nil); err != nil {
-			env.Log.Warn("before the edit the kustomization did not build, so what changes cannot be told", zap.Error(err))
-			before = after
-		}
-	}
-	changes := renderedImages(before, after)
 	if len(e.requests) > 0 {
-		return changes, s.proveImages(env, e, f, edits, changes, after)
+		return s.proveImages(env, e, f, edits, after)
 	}
-	if err == nil && bytes.Equal(before.YAML, after.YAML) {
+	before, err := f.build(nil)
+	switch {
+	case err != nil:
+		f.brokenBefore(env, err)
+		return []RenderedImage{}, nil
+	case slices.EqualFunc(before.JSON, after.JSON, slices.Equal):
 		err = s.accept(failure.New(failure.Invalid, "check that --path includes the file and does not replace the value"+orAccept,
 			"%s: the edit changes no rendered object", f.path))
-		return changes, err
 	}
-	return changes, nil
+	return renderedImages(before, after), err
+}
+
+func (f *effect) brokenBefore(env *Env, err error) {
+	env.Log.Warn("before the edit the kustomization did not build, so what changes cannot be told", zap.String("path", f.path), zap.Error(err))
 }
 
 // proveImages compares the build with one that lacks the entries that are set: what differs is what they do, and a request
 // is about the fields that have its very name there.
-func (s *SetImage) proveImages(env *Env, e *edit, f *effect, edits map[string][]byte, changes []RenderedImage, after *manifest.Result) error {
+func (s *SetImage) proveImages(env *Env, e *edit, f *effect, edits map[string][]byte, after *manifest.Result) ([]RenderedImage, error) {
 	if len(manifest.Images(after.Objects)) == 0 {
-		return s.accept(failure.New(failure.Invalid, "check --path"+orAccept, "%s: renders no image at all", f.path))
+		return []RenderedImage{}, s.accept(failure.New(failure.Invalid, "check --path"+orAccept, "%s: renders no image at all", f.path))
 	}
+	if err := f.cut(e, edits); err != nil {
+		return nil, err
+	}
+	bare, changes, err := f.compare(env, e, edits, after)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range manifest.DiffImages(bare, after) {
+		if !f.sets(repositoryOf(c.Old)) {
+			return nil, failure.New(failure.Invalid, "give one of the two another name; kustomize takes the names of images for patterns",
+				"%s: image %s, which is not named, would change too: %s %s would become %s", f.path, repositoryOf(c.Old), c.Object, c.Path, c.New)
+		}
+	}
+	for _, entry := range f.now {
+		if err := s.accept(f.took(env, entry, bare, after, changes)); err != nil {
+			return nil, err
+		}
+	}
+	return changes, nil
+}
+
+// cut finds the entries that are set, as they were and as they are now, and the kustomization without them.
+func (f *effect) cut(e *edit, edits map[string][]byte) error {
 	name, err := f.name(e.kustomization)
 	if err != nil {
 		return err
@@ -133,31 +160,76 @@ func (s *SetImage) proveImages(env *Env, e *edit, f *effect, edits map[string][]
 	for _, r := range e.requests {
 		names = append(names, r.Name)
 	}
-	entries, rest, err := kustomization.Cut(data, names...)
+	if f.was, err = kustomization.Images(e.kustomization.Data); err != nil {
+		return err
+	}
+	now, rest, err := kustomization.Cut(data, names...)
 	if err != nil {
 		return err
 	}
-	if f.others, err = kustomization.Images(rest); err != nil {
-		return err
-	}
-	edits = maps.Clone(edits)
-	edits[name] = rest
-	bare, err := f.build(edits)
-	if err != nil {
-		return fmt.Errorf("without the images that are set: %w", err)
-	}
-	for _, c := range manifest.DiffImages(bare, after) {
-		if !slices.Contains(names, repositoryOf(c.Old)) {
-			return failure.New(failure.Invalid, "give one of the two another name; kustomize takes the names of images for patterns",
-				"%s: image %s, which is not named, would change too: %s %s would become %s", f.path, repositoryOf(c.Old), c.Object, c.Path, c.New)
+	f.now, f.rest = now, maps.Clone(edits)
+	f.rest[name] = rest
+	f.others, err = kustomization.Images(rest)
+	return err
+}
+
+func (f *effect) sets(name string) bool {
+	return slices.ContainsFunc(f.now, func(e kustomization.Entry) bool { return e.Name == name })
+}
+
+// compare returns the build without the entries that are set, and what changes from the one before the edit. A build costs
+// more than all else that the step does: where one of the two tells what is in the other, that one is not made.
+func (f *effect) compare(env *Env, e *edit, edits map[string][]byte, after *manifest.Result) (bare *manifest.Result, changes []RenderedImage, err error) {
+	before := after
+	renames := func(e kustomization.Entry) bool { return e.NewName != "" && f.sets(e.Name) }
+	tells := len(e.settings) == 0 && !slices.ContainsFunc(f.was, renames) && !slices.ContainsFunc(f.now, renames)
+	if len(edits) > 0 && (tells || len(e.settings) > 0) {
+		if before, err = f.build(nil); err != nil {
+			f.brokenBefore(env, err)
+			before, tells = after, false
 		}
 	}
-	for _, entry := range entries {
-		if err := s.accept(f.took(env, entry, bare, after, changes)); err != nil {
-			return err
+	if tells {
+		return before, renderedImages(before, after), nil // an image keeps its name, whatever its tag is
+	}
+	if bare, err = f.build(f.rest); err != nil {
+		return nil, nil, fmt.Errorf("without the images that are set: %w", err)
+	}
+	if len(edits) == 0 || len(e.settings) > 0 {
+		return bare, renderedImages(before, after), nil
+	}
+	if changes, ok := f.predict(bare, after); ok {
+		return bare, changes, nil
+	}
+	if before, err = f.build(nil); err != nil {
+		f.brokenBefore(env, err)
+		before = after
+	}
+	return bare, renderedImages(before, after), nil
+}
+
+// predict works out what the entries made of each image before, if what it works out for now is what was built.
+func (f *effect) predict(bare, after *manifest.Result) (changes []RenderedImage, ok bool) {
+	rendered := images(after)
+	changes = []RenderedImage{}
+	for _, field := range manifest.Images(bare.Objects) {
+		at, name := imagePlace{field.Object, field.Path}, repositoryOf(field.Image)
+		now := slices.IndexFunc(f.now, func(e kustomization.Entry) bool { return e.Name == name })
+		if now < 0 {
+			continue
+		}
+		if f.now[now].Set(field.Image) != rendered[at] {
+			return nil, false
+		}
+		old := field.Image
+		if was := slices.IndexFunc(f.was, func(e kustomization.Entry) bool { return e.Name == name }); was >= 0 {
+			old = f.was[was].Set(field.Image)
+		}
+		if old != rendered[at] {
+			changes = append(changes, RenderedImage{at.object, at.field, old, rendered[at]})
 		}
 	}
-	return nil
+	return changes, true
 }
 
 const orAccept = ", or pass --allow-no-effect"
@@ -168,91 +240,4 @@ func (s *SetImage) accept(err error) error {
 		return nil
 	}
 	return err
-}
-
-// took says whether the images that an entry is about are as the entry says.
-func (f *effect) took(env *Env, entry kustomization.Entry, bare, after *manifest.Result, changes []RenderedImage) error {
-	var named []imagePlace
-	rendered := images(after)
-	var missed []imagePlace
-	for _, field := range manifest.Images(bare.Objects) {
-		if repositoryOf(field.Image) != entry.Name {
-			continue
-		}
-		at := imagePlace{field.Object, field.Path}
-		if named = append(named, at); !entry.Made(rendered[at]) {
-			missed = append(missed, at)
-		}
-	}
-	switch {
-	case len(named) == 0:
-		return failure.New(failure.Invalid, "correct the name"+orAccept, "%s: image %q is in no rendered object; %s", f.path, entry.Name, f.nearest(entry.Name, bare))
-	case len(missed) == len(named):
-		return failure.New(failure.Invalid, "look for what else sets it; where kustomize does not know the field as an image's, use --set or its configurations"+orAccept,
-			"%s: %s %s is rendered as %s and not as %s", f.path, missed[0].object, missed[0].field, rendered[missed[0]], entry.Ref())
-	case pinned(named, changes):
-		return failure.New(failure.Invalid, "give the digest of the new tag, or leave the digest out"+orAccept,
-			"%s: image %q is pulled by its digest, which stays the same", f.path, entry.Name)
-	}
-	for _, at := range missed {
-		env.Log.Warn("an image of this name stays as it is: kustomize does not know the field as an image's",
-			zap.String("object", at.object), zap.String("field", at.field), zap.String("image", rendered[at]))
-	}
-	return nil
-}
-
-// imagePlace is where an image stands.
-type imagePlace struct{ object, field string }
-
-func images(r *manifest.Result) map[imagePlace]string {
-	found := map[imagePlace]string{}
-	for _, field := range manifest.Images(r.Objects) {
-		found[imagePlace{field.Object, field.Path}] = field.Image
-	}
-	return found
-}
-
-func renderedImages(before, after *manifest.Result) []RenderedImage {
-	changes := []RenderedImage{}
-	for _, c := range manifest.DiffImages(before, after) {
-		changes = append(changes, RenderedImage{c.Object, c.Path, c.Old, c.New})
-	}
-	return changes
-}
-
-func repositoryOf(reference string) string {
-	name, _, _ := kustomization.SplitReference(reference)
-	return name
-}
-
-// pinned says whether images change in writing only, since all of them have a digest, and keep it.
-func pinned(named []imagePlace, changes []RenderedImage) bool {
-	same := 0
-	for _, c := range changes {
-		if !slices.Contains(named, imagePlace{c.Object, c.Field}) {
-			continue
-		}
-		name, _, digest := kustomization.SplitReference(c.New)
-		old, _, was := kustomization.SplitReference(c.Old)
-		if name != old || digest == "" || digest != was {
-			return false
-		}
-		same++
-	}
-	return same > 0
-}
-
-// nearest names images as an entry would have to, which is before another entry has renamed them.
-func (f *effect) nearest(name string, r *manifest.Result) string {
-	var names []string
-	for _, field := range manifest.Images(r.Objects) {
-		n := repositoryOf(field.Image)
-		if i := slices.IndexFunc(f.others, func(e kustomization.Entry) bool { return e.NewName == n }); i >= 0 {
-			n = f.others[i].Name
-		}
-		if !slices.Contains(names, n) {
-			names = append(names, n)
-		}
-	}
-	return "the nearest names are " + strings.Join(kustomization.Nearest(name, names), ", ")
 }

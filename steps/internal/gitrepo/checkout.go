@@ -18,6 +18,8 @@ type Checkout interface {
 	Branch() string
 	// Origin is the address of the repository, "" when it is not known. It may hold credentials.
 	Origin() (string, error)
+	// Revision returns the files of a commit that the checkout itself has. One that it lacks is of kind Usage.
+	Revision(ctx context.Context, rev string) (*Tree, error)
 	// Attach lets a Remote use what the checkout has, so that it need not be fetched. The methods below come after it.
 	Attach(r *Remote) error
 	// Resume finishes an Advance that was killed. It writes nothing when there was none.
@@ -50,10 +52,7 @@ func OpenCheckout(dir string) (Checkout, error) {
 // Root returns the absolute path of the checkout that OpenCheckout opens for a directory, without symlinks, and needs no
 // more of it than that it is there: one without commits has a root, too.
 func Root(dir string) (string, error) {
-	abs, err := filepath.Abs(dir)
-	if err == nil {
-		abs, err = filepath.EvalSymlinks(abs)
-	}
+	abs, err := existing(dir)
 	if err != nil {
 		return "", err
 	}

@@ -38,6 +38,15 @@ func (w *Worktree) index() (*stagingArea, error) {
 	return s, nil
 }
 
+// Sparse returns what says whether a file is left out of the work tree on purpose, as in a sparse checkout.
+func (w *Worktree) Sparse() (func(name string) bool, error) {
+	idx, err := w.index()
+	if err != nil {
+		return nil, err
+	}
+	return idx.sparse, nil
+}
+
 // sparse says whether a path is left out of the work tree on purpose.
 func (s *stagingArea) sparse(name string) bool {
 	e := s.byName[name]

@@ -297,6 +297,10 @@ func (o *Overlay) savePack(r *Remote, next overlayState) error {
 // Attach gives a Remote the objects that were fetched when the overlay was made.
 func (o *Overlay) Attach(r *Remote) error {
 	o.remote = r
+	return o.load(r)
+}
+
+func (o *Overlay) load(r *Remote) error {
 	if !o.state.Complete {
 		return failure.New(failure.Invalid, "run slipway checkout again", "checkout %s: laying out the files was interrupted", o.dir.path)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"slipway/steps/internal/failure"
@@ -53,6 +54,10 @@ func (t *Tree) fetch(ctx context.Context, filter string, hashes ...Hash) error {
 // Hash returns the id of the root directory.
 func (t *Tree) Hash() Hash { return t.root }
 
+// maxTrees is how many parsed directories are kept. A build of everything looks at tens of thousands, each of them once, and
+// at those above them again and again.
+const maxTrees = 1000
+
 // load returns a directory that must be at hand.
 func (r *Remote) load(h Hash) (*object.Tree, error) {
 	if t := r.trees[h]; t != nil {
@@ -65,15 +70,25 @@ func (r *Remote) load(h Hash) (*object.Tree, error) {
 	if err != nil {
 		return nil, damaged(r.url, h, err)
 	}
+	if len(r.trees) >= maxTrees {
+		clear(r.trees)
+	}
 	r.trees[h] = t
 	return t, nil
 }
 
-// entryOf finds a name in a directory. object.Tree has a map for this, which costs more to build than this search does.
+// entryOf finds a name in a directory, which may hold thousands. object.Tree has a map for this, which costs more to build than
+// this search does. Git sorts directories as if their names ended in a slash.
 func entryOf(t *object.Tree, name string) (object.TreeEntry, bool) {
-	for _, e := range t.Entries {
-		if e.Name == name {
-			return e, true
+	for _, key := range []string{name, name + "/"} {
+		i, found := slices.BinarySearchFunc(t.Entries, key, func(e object.TreeEntry, key string) int {
+			if e.Mode == filemode.Dir {
+				return strings.Compare(e.Name+"/", key)
+			}
+			return strings.Compare(e.Name, key)
+		})
+		if found {
+			return t.Entries[i], true
 		}
 	}
 	return object.TreeEntry{}, false

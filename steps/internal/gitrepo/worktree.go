@@ -35,6 +35,7 @@ type Worktree struct {
 	branch string
 	config worktreeConfig
 	remote *Remote // given by Attach
+	own    *Remote // what Revision reads; commits share most of their directories
 }
 
 type repository struct{ Storer *filesystem.Storage }
@@ -50,14 +51,8 @@ var ErrNoCheckout = errors.New("not inside of a Git checkout")
 
 // OpenWorktree opens the checkout that a directory lies in. When there is none the error is ErrNoCheckout.
 func OpenWorktree(dir string) (*Worktree, error) {
-	abs, err := filepath.Abs(dir)
+	abs, err := existing(dir)
 	if err != nil {
-		return nil, err
-	}
-	if info, err := os.Stat(abs); err != nil || !info.IsDir() {
-		return nil, failure.New(failure.Usage, "name an existing directory with --dir", "directory %s: %w", dir, cmp.Or(err, error(syscall.ENOTDIR)))
-	}
-	if abs, err = filepath.EvalSymlinks(abs); err != nil {
 		return nil, err
 	}
 	root, dot, err := around(abs)
@@ -68,6 +63,18 @@ func OpenWorktree(dir string) (*Worktree, error) {
 		return nil, fmt.Errorf("directory %s: %w", dir, ErrNoCheckout)
 	}
 	return openWorktree(root, dot)
+}
+
+// existing returns the absolute path of a directory, without symlinks.
+func existing(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(abs); err != nil || !info.IsDir() {
+		return "", failure.New(failure.Usage, "name an existing directory with --dir", "directory %s: %w", dir, cmp.Or(err, error(syscall.ENOTDIR)))
+	}
+	return filepath.EvalSymlinks(abs)
 }
 
 // around finds the work tree that a directory lies in, and its Git directory; both are "" when there is none.
@@ -445,7 +452,7 @@ func (w *Worktree) moves(ctx context.Context, from *object.Commit, to Hash) ([]m
 
 // local reads the checkout's own objects as if they were fetched.
 func (w *Worktree) local() *Remote {
-	r := &Remote{url: w.dir.path, store: newStore(), trees: map[Hash]*object.Tree{}}
+	r := offline(w.dir.path)
 	r.store.local = w.repo.Storer
 	return r
 }

@@ -37,6 +37,24 @@ func (e Entry) repository() string {
 	return e.Name
 }
 
+// Set returns what kustomize makes of an image reference that the entry matches.
+func (e Entry) Set(reference string) string {
+	name, tag, digest := SplitReference(reference)
+	if e.NewName != "" {
+		name = e.NewName
+	}
+	if e.NewTag != "" || e.Digest != "" {
+		tag, digest = e.NewTag, e.Digest
+	}
+	if tag != "" {
+		name += ":" + tag + e.TagSuffix
+	}
+	if digest != "" {
+		name += "@" + digest
+	}
+	return name
+}
+
 // Made reports whether a rendered image is one that the entry has set: with all that the entry says.
 func (e Entry) Made(reference string) bool {
 	name, tag, digest := SplitReference(reference)

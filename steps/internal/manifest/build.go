@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/provenance"
 	"sigs.k8s.io/kustomize/api/resmap"
@@ -33,11 +34,16 @@ type Limits struct {
 	Memory  int64         // bytes by which the heap of the process may grow, 1 GiB
 }
 
+const defaultTotal = 64 << 20
+
+// A JSON patch may copy what it has copied. Real ones copy a few lines; the API server stops at 3 MiB.
+func init() { jsonpatch.AccumulatedCopySizeLimit = defaultTotal / 16 }
+
 func (l Limits) orDefaults() Limits {
 	return Limits{
 		Time:    cmp.Or(l.Time, 30*time.Second),
 		File:    cmp.Or(l.File, 5<<20),
-		Total:   cmp.Or(l.Total, 64<<20),
+		Total:   cmp.Or(l.Total, defaultTotal),
 		Nodes:   cmp.Or(l.Nodes, 500_000),
 		Objects: cmp.Or(l.Objects, 10_000),
 		Memory:  cmp.Or(l.Memory, 1<<30),
@@ -49,41 +55,51 @@ func (l Limits) orDefaults() Limits {
 // is safe for concurrent use. When time or memory is used up it returns, although kustomize cannot be stopped and goes on
 // in the background until it asks for its next file: the process should end soon. Builds at the same time share the memory.
 func Build(ctx context.Context, s Source, dir string, l Limits) (*Result, error) {
+	return within(ctx, dir, l, func(bounded context.Context, dir string, l Limits) (*Result, error) {
+		type outcome struct {
+			result *Result
+			err    error
+		}
+		done := make(chan outcome, 1)
+		go func() {
+			result, err := render(bounded, s, dir, l)
+			done <- outcome{result, err}
+		}()
+		select {
+		case got := <-done:
+			return got.result, got.err
+		case <-growth(bounded, l.Memory):
+			return nil, tooMuchMemory(dir, l)
+		case <-bounded.Done():
+			return nil, bounded.Err()
+		}
+	})
+}
+
+// within is what all ways to build have in common: the directory, the time, and what is said when it is up.
+func within(ctx context.Context, dir string, l Limits, build func(context.Context, string, Limits) (*Result, error)) (*Result, error) {
 	if !filepath.IsLocal(dir) {
 		return nil, outside(dir)
 	}
-	l = l.orDefaults()
+	dir, l = filepath.ToSlash(filepath.Clean(dir)), l.orDefaults()
 	bounded, cancel := context.WithTimeout(ctx, l.Time)
 	defer cancel()
-	type outcome struct {
-		result *Result
-		err    error
-	}
-	done := make(chan outcome, 1)
-	go func() {
-		result, err := render(bounded, s, filepath.ToSlash(filepath.Clean(dir)), l)
-		done <- outcome{result, err}
-	}()
-	grown := growth(bounded, l.Memory)
-	var got outcome
-	select {
-	case got = <-done:
-	case <-grown:
-		got.err = failure.New(failure.Invalid, "look for patches and replacements that copy what they have copied",
-			"%s: the build needs more than %d bytes of memory", dir, l.Memory)
-	case <-bounded.Done():
-		got.err = bounded.Err()
-	}
+	result, err := build(bounded, dir, l)
 	switch {
-	case got.err == nil:
-		return got.result, nil
+	case err == nil:
+		return result, nil
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("%s: %w", dir, ctx.Err())
-	case errors.Is(got.err, context.DeadlineExceeded) && bounded.Err() != nil:
+	case errors.Is(err, context.DeadlineExceeded) && bounded.Err() != nil:
 		return nil, failure.New(failure.Invalid, "split the kustomization, or look for what makes it grow",
 			"%s: the build took longer than %s", dir, l.Time)
 	}
-	return nil, got.err
+	return nil, err
+}
+
+func tooMuchMemory(dir string, l Limits) error {
+	return failure.New(failure.Invalid, "look for patches and replacements that copy what they have copied",
+		"%s: the build needs more than %d bytes of memory", dir, l.Memory)
 }
 
 // growth closes its channel when the heap has grown by more than most bytes. A few lines of patches that copy each other's
@@ -118,6 +134,9 @@ func growth(ctx context.Context, most int64) <-chan struct{} {
 var globalSchema sync.RWMutex
 
 func render(ctx context.Context, s Source, dir string, l Limits) (*Result, error) {
+	if err := sharedSchema(); err != nil {
+		return nil, err
+	}
 	g := newGuard(ctx, s, l)
 	globalSchema.RLock()
 	result, err := g.build(dir)
@@ -128,7 +147,7 @@ func render(ctx context.Context, s Source, dir string, l Limits) (*Result, error
 	globalSchema.Lock()
 	defer globalSchema.Unlock()
 	openapi.ResetOpenAPI()
-	defer openapi.ResetOpenAPI()
+	defer func() { _ = installSchema() }() // it has succeeded before
 	g = newGuard(ctx, s, l)
 	g.exclusive = true
 	return g.build(dir)
@@ -150,6 +169,8 @@ func (g *guard) build(dir string) (result *Result, err error) {
 	}
 	options := krusty.MakeDefaultOptions()
 	options.Reorder = krusty.ReorderOptionUnspecified // as the CLI does without --reorder
+	// Run prints warnings of deprecated fields to os.Stderr, and of unused variables by package log. Both belong to the
+	// whole process, so that one build among others cannot keep them quiet; BuildIsolated does.
 	m, err := krusty.MakeKustomizer(options).Run(g, filepath.Join(tree, dir))
 	if err != nil {
 		return nil, invalid(dir, err)
@@ -182,20 +203,20 @@ func (g *guard) result(dir string, m resmap.ResMap) (*Result, error) {
 	if err := stamp(m); err != nil {
 		return nil, invalid(dir, err)
 	}
-	text, err := m.AsYaml()
-	if err != nil {
-		return nil, invalid(dir, err)
-	}
-	r := &Result{YAML: text}
+	r := &Result{}
 	for _, res := range m.Resources() {
-		var data map[string]any
-		if err := res.YNode().Decode(&data); err != nil {
-			return nil, invalid(dir, fmt.Errorf("%s: %w", res.CurId(), err))
-		}
-		r.Objects = append(r.Objects, Object{
+		o := Object{
 			APIVersion: res.GetApiVersion(), Kind: res.GetKind(), Namespace: res.GetNamespace(), Name: res.GetName(),
-			Data: data, Origin: g.originOf(res.GetKind(), res.GetName()),
-		})
+			Origin: g.originOf(res.GetKind(), res.GetName()),
+		}
+		data, err := res.MarshalJSON()
+		if err == nil {
+			o.Data, err = decodeObject(data)
+		}
+		if err != nil {
+			return nil, invalid(dir, fmt.Errorf("%s: %w", o.ID(), err))
+		}
+		r.JSON, r.Objects = append(r.JSON, data), append(r.Objects, o)
 	}
 	return r, nil
 }

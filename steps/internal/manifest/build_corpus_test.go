@@ -56,7 +56,11 @@ func TestBuildAgreesWithTheKustomizeCLI(t *testing.T) {
 				wantRefusal(t, err, root, "")
 				return
 			}
-			if diff := cmp.Diff(string(want), string(got.YAML)); diff != "" {
+			text, err := got.YAML()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(text)); diff != "" {
 				t.Errorf("output (-kustomize +slipway):\n%s", diff)
 			}
 		})

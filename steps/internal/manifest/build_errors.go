@@ -14,6 +14,7 @@ func invalid(dir string, err error) error {
 	hint := "correct the kustomization; kustomize build says the same"
 	for _, known := range []struct{ part, hint string }{
 		{"may not add resource with an already registered id", "remove one of the two, or give one another name or namespace"},
+		{"accumulated size increase of copy", "look for a patch that copies what it has copied"},
 		{"no matches for Id", "correct the kind and the name in the patch; it must name an object of this kustomization"},
 		{": yaml: ", "correct the YAML"},
 		{"cycle detected", "include kustomizations beside or below this one"},

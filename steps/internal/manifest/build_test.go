@@ -16,7 +16,7 @@ import (
 )
 
 // files is a source in memory.
-func files(t *testing.T, content map[string]string) manifest.Source {
+func files(t testing.TB, content map[string]string) manifest.Source {
 	t.Helper()
 	empty, err := manifest.Dir(t.TempDir())
 	if err != nil {
@@ -141,8 +141,8 @@ func TestBuildsAtTheSameTimeDoNotSeeEachOthersSchemas(t *testing.T) {
 			r, err := manifest.Build(t.Context(), source, "app", manifest.Limits{Time: time.Minute})
 			if err != nil {
 				t.Error(err)
-			} else if strings.Contains(string(r.YAML), "name: leg") != legs {
-				t.Errorf("build with a schema: %v, got\n%s", legs, r.YAML)
+			} else if strings.Contains(fmt.Sprintf("%s", r.JSON), `"name":"leg"`) != legs {
+				t.Errorf("build with a schema: %v, got\n%s", legs, r.JSON)
 			}
 		})
 	}

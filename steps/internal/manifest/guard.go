@@ -57,7 +57,7 @@ func (r *refusal) refuse(err error) error {
 }
 
 func newGuard(ctx context.Context, s Source, l Limits) *guard {
-	return &guard{ctx: ctx, source: s, limits: l, uses: uses{
+	return &guard{ctx: ctx, source: remembered{s, map[string]Info{}, map[string]error{}}, limits: l, uses: uses{
 		data: map[string]bool{}, documents: map[string]bool{}, resources: map[string]bool{}, links: map[string]bool{}, includes: map[string][]string{},
 	}}
 }
@@ -161,6 +161,9 @@ func (g *guard) count(name string, data []byte) error {
 		if g.nodes += e.nodes; g.nodes > g.limits.Nodes {
 			return tooMany
 		}
+		if again, before := givenTwice(doc, false); again != nil && g.documents[name] {
+			return failure.New(failure.Invalid, twiceHint, "%s:%d: %s is given twice, first in line %d", name, again.Line, again.Value, before.Line)
+		}
 		if g.resources[name] {
 			g.origins = append(g.origins, originsOf(name, doc)...)
 		}
@@ -170,6 +173,7 @@ func (g *guard) count(name string, data []byte) error {
 
 // documents parses what can be parsed of a file.
 func documents(data []byte) (docs []*yaml.Node) {
+	above := 0 // lines
 	for _, part := range separators.Split(string(data), -1) {
 		decoder := yaml.NewDecoder(strings.NewReader(part))
 		for {
@@ -177,10 +181,46 @@ func documents(data []byte) (docs []*yaml.Node) {
 			if decoder.Decode(doc) != nil {
 				break
 			}
+			moveDown(doc, above)
 			docs = append(docs, doc)
 		}
+		above += strings.Count(part, "\n") + 2
 	}
 	return docs
+}
+
+func moveDown(n *yaml.Node, lines int) {
+	n.Line += lines
+	for _, c := range n.Content {
+		moveDown(c, lines)
+	}
+}
+
+const twiceHint = "merge the two, or remove one"
+
+// givenTwice finds a key that a mapping has twice, and where it was before. Kustomize takes the last one and says nothing,
+// or refuses it without a place. It does not distinguish the case of the fields of a kustomization.
+func givenTwice(n *yaml.Node, fields bool) (again, before *yaml.Node) {
+	if n.Kind == yaml.MappingNode {
+		keys := map[string]*yaml.Node{}
+		for i := 0; i < len(n.Content); i += 2 {
+			key, text := n.Content[i], n.Content[i].Value
+			if fields {
+				text = strings.ToLower(text)
+			}
+			if keys[text] != nil {
+				return key, keys[text]
+			}
+			keys[text] = key
+		}
+		fields = false
+	}
+	for _, child := range n.Content {
+		if again, before = givenTwice(child, fields); again != nil {
+			break
+		}
+	}
+	return again, before
 }
 
 type extent struct{ nodes, depth int }

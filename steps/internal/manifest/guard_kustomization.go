@@ -29,7 +29,10 @@ func (g *guard) checkKustomization(name string, data []byte) error {
 	if err := yaml.Unmarshal(data, c.root); err != nil {
 		return failure.New(failure.Invalid, "correct the YAML", "%s: %w", name, err)
 	}
-	if err := first([]error{c.duplicate(c.root, true), c.texts(c.root)}); err != nil {
+	if again, before := givenTwice(c.root, true); again != nil {
+		return failure.New(failure.Invalid, twiceHint, "%s:%d: %s is given twice, first in line %d", name, again.Line, again.Value, before.Line)
+	}
+	if err := c.texts(c.root); err != nil {
 		return err
 	}
 	var k types.Kustomization
@@ -52,32 +55,6 @@ func (g *guard) checkKustomization(name string, data []byte) error {
 
 // errSchema ends a build that shares kustomize's global schema with others and may not.
 var errSchema = errors.New("the kustomization brings its own schema")
-
-// duplicate refuses a key that is given twice: kustomize takes the last one and says nothing. Kustomize does not
-// distinguish the case of its fields' names.
-func (c checker) duplicate(n *yaml.Node, fields bool) error {
-	if n.Kind == yaml.MappingNode {
-		lines := map[string]int{}
-		for i := 0; i < len(n.Content); i += 2 {
-			key := n.Content[i].Value
-			if fields {
-				key = strings.ToLower(key)
-			}
-			if line := lines[key]; line > 0 {
-				return failure.New(failure.Invalid, "merge the two; kustomize would ignore the first one",
-					"%s:%d: %s is given twice, first in line %d", c.file, n.Content[i].Line, n.Content[i].Value, line)
-			}
-			lines[key] = n.Content[i].Line
-		}
-		fields = false
-	}
-	for _, child := range n.Content {
-		if err := c.duplicate(child, fields); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // texts counts the nodes of the YAML within the texts of a kustomization: inline patches and plugins are parsed too.
 func (c checker) texts(n *yaml.Node) error {
@@ -146,12 +123,15 @@ func (c checker) files(k *types.Kustomization) error {
 		errs = append(errs, check("openapi.path", name))
 	}
 	for _, p := range slices.Concat(k.Patches, k.PatchesJson6902) { //nolint:staticcheck // deprecated, and in use
+		errs = append(errs, c.patch("patches", p.Patch))
 		if p.Path != "" {
 			errs = append(errs, check("patches", p.Path))
 		}
 	}
 	for _, p := range k.PatchesStrategicMerge { //nolint:staticcheck // the same
-		if !isMapping(string(p)) {
+		if isMapping(string(p)) {
+			errs = append(errs, c.patch("patchesStrategicMerge", string(p)))
+		} else {
 			errs = append(errs, check("patchesStrategicMerge", string(p)))
 		}
 	}
@@ -161,6 +141,16 @@ func (c checker) files(k *types.Kustomization) error {
 		}
 	}
 	return first(errs)
+}
+
+// patch checks a text that is a patch itself.
+func (c checker) patch(field, text string) error {
+	for _, doc := range documents([]byte(text)) {
+		if again, before := givenTwice(doc, false); again != nil {
+			return c.refused(field, text, twiceHint, "%s is given twice, in lines %d and %d of the patch", again.Value, before.Line, again.Line)
+		}
+	}
+	return nil
 }
 
 func first(errs []error) error {

@@ -133,18 +133,30 @@ var attacks = map[string]struct {
 		}
 		return s
 	}()), "app/b.yaml: nested deeper"},
-	"nesting without an end":                {app("resources: [b.yaml]\n", "app/b.yaml", object+"data: "+strings.Repeat("[", 1_000_000)), "exceeded max depth"},
-	"a file of commas":                      {app("resources: [b.yaml]\n", "app/b.yaml", object+"data: ["+strings.Repeat("a,", 600_000)+"]\n"), "app/b.yaml: more than"},
-	"a huge file":                           {app("resources: [b.yaml]\n", "app/b.yaml", object+"# "+strings.Repeat("x", 6<<20)+"\n"), "app/b.yaml: larger than 5242880 bytes"},
-	"a kustomization that includes itself":  {app("resources: [.]\n"), "app/kustomization.yaml:1: resources: . includes this kustomization again"},
-	"a kustomization that includes its own": {app("resources: [..]\n", "kustomization.yaml", "resources: [app]\n"), "resources: .. contains this kustomization"},
-	"a cycle of three":                      {app("resources: [../b]\n", "b/kustomization.yaml", "resources: [../c]\n", "c/kustomization.yaml", "resources: [../app]\n"), "c/kustomization.yaml:1: resources: ../app includes this kustomization again"},
-	"a cycle through a component":           {app("components: [../b]\n", "b/kustomization.yaml", "kind: Component\napiVersion: kustomize.config.k8s.io/v1alpha1\ncomponents: [../app]\n"), "includes this kustomization again"},
-	"an image's name that is no pattern":    {app("resources: [a.yaml]\nimages:\n- name: '['\n  newTag: x\n"), `app/kustomization.yaml:3: images: "[" is no image name`},
-	"a schema that is none":                 {app("resources: [b.yaml]\nopenapi: {path: s.json}\npatches: [{patch: '{apiVersion: x/v1, kind: B, metadata: {name: b}}'}]\n", "app/s.json", "[1, 2]\n", "app/b.yaml", "apiVersion: x/v1\nkind: B\nmetadata: {name: b}\n"), "app: kustomize stopped: invalid schema file"},
-	"a key that is given twice":             {app("resources: [a.yaml]\nnamePrefix: x\nresources: [a.yaml]\n"), "app/kustomization.yaml:3: resources is given twice, first in line 1"},
-	"a key that is given in two cases":      {app("resources: [a.yaml]\nResources: [HOST/a]\n"), "app/kustomization.yaml:2: Resources is given twice"},
-	"an entry that is empty":                {app("resources: ['']\n"), "an entry is empty"},
+	"nesting without an end":                                 {app("resources: [b.yaml]\n", "app/b.yaml", object+"data: "+strings.Repeat("[", 1_000_000)), "exceeded max depth"},
+	"a file of commas":                                       {app("resources: [b.yaml]\n", "app/b.yaml", object+"data: ["+strings.Repeat("a,", 600_000)+"]\n"), "app/b.yaml: more than"},
+	"a huge file":                                            {app("resources: [b.yaml]\n", "app/b.yaml", object+"# "+strings.Repeat("x", 6<<20)+"\n"), "app/b.yaml: larger than 5242880 bytes"},
+	"a kustomization that includes itself":                   {app("resources: [.]\n"), "app/kustomization.yaml:1: resources: . includes this kustomization again"},
+	"a kustomization that includes its own":                  {app("resources: [..]\n", "kustomization.yaml", "resources: [app]\n"), "resources: .. contains this kustomization"},
+	"a cycle of three":                                       {app("resources: [../b]\n", "b/kustomization.yaml", "resources: [../c]\n", "c/kustomization.yaml", "resources: [../app]\n"), "c/kustomization.yaml:1: resources: ../app includes this kustomization again"},
+	"a cycle through a component":                            {app("components: [../b]\n", "b/kustomization.yaml", "kind: Component\napiVersion: kustomize.config.k8s.io/v1alpha1\ncomponents: [../app]\n"), "includes this kustomization again"},
+	"an image's name that is no pattern":                     {app("resources: [a.yaml]\nimages:\n- name: '['\n  newTag: x\n"), `app/kustomization.yaml:3: images: "[" is no image name`},
+	"a schema that is none":                                  {app("resources: [b.yaml]\nopenapi: {path: s.json}\npatches: [{patch: '{apiVersion: x/v1, kind: B, metadata: {name: b}}'}]\n", "app/s.json", "[1, 2]\n", "app/b.yaml", "apiVersion: x/v1\nkind: B\nmetadata: {name: b}\n"), "app: kustomize stopped: invalid schema file"},
+	"a key that is given twice":                              {app("resources: [a.yaml]\nnamePrefix: x\nresources: [a.yaml]\n"), "app/kustomization.yaml:3: resources is given twice, first in line 1"},
+	"a key that a resource gives twice":                      {app("resources: [a.yaml, b.yaml]\n", "app/b.yaml", object+"---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: b}\nspec:\n  replicas: 1\n  paused: true\n  replicas: 2\n"), "app/b.yaml:11: replicas is given twice, first in line 9"},
+	"a key that a JSON file gives twice":                     {app("resources: [b.json]\n", "app/b.json", `{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b", "name": "c"}}`), "app/b.json:1: name is given twice, first in line 1"},
+	"a key that a list's item gives twice":                   {app("resources: [b.yaml]\n", "app/b.yaml", "apiVersion: v1\nkind: List\nitems:\n- "+strings.ReplaceAll(object, "\n", "\n  ")+"kind: x\n"), "app/b.yaml:7: kind is given twice, first in line 5"},
+	"a key that a patch gives twice":                         {app("resources: [a.yaml]\npatches: [{path: p.yaml}]\n", "app/p.yaml", object+"data:\n  x: a\n  x: b\n"), "app/p.yaml:6: x is given twice, first in line 5"},
+	"a key that an inline patch gives twice":                 {app("resources: [a.yaml]\npatches:\n- target: {kind: ConfigMap}\n  patch: |\n    - {op: add, path: /data,\n       value: {}, op: remove}\n"), "app/kustomization.yaml:4: patches: op is given twice, in lines 1 and 2 of the patch"},
+	"a key that an inline patch of the old form gives twice": {app("resources: [a.yaml]\npatchesStrategicMerge:\n- |\n" + indented(object+"data: {}\nkind: ConfigMap")), "app/kustomization.yaml:3: patchesStrategicMerge: kind is given twice, in lines 2 and 5 of the patch"},
+	"a patch that copies its copies": {app("resources: [a.yaml]\npatches:\n- target: {kind: ConfigMap}\n  patch: |-\n    - {op: add, path: /data, value: {a: b}}\n" + func() (s string) {
+		for i := range 40 {
+			s += fmt.Sprintf("    - {op: copy, from: /data, path: /data/x%d}\n", i)
+		}
+		return s
+	}()), "exceeding the limit 4194304"},
+	"a key that is given in two cases": {app("resources: [a.yaml]\nResources: [HOST/a]\n"), "app/kustomization.yaml:2: Resources is given twice"},
+	"an entry that is empty":           {app("resources: ['']\n"), "an entry is empty"},
 }
 
 func TestAttacksAreRefused(t *testing.T) {
