@@ -1,0 +1,167 @@
+package argocdtest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/gitops-engine/pkg/sync/common"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+var errInProgress = status.Error(codes.FailedPrecondition, "another operation is already in progress")
+
+// setOperation asks the controller for an operation. operationState is nil from then on until the controller has begun.
+func (s *Server) setOperation(a *application, op v1alpha1.Operation) error {
+	refused := false
+	s.update(a, func(app *v1alpha1.Application) {
+		if refused = app.Operation != nil; refused {
+			return
+		}
+		app.Operation, app.Status.OperationState = &op, nil
+	})
+	if refused {
+		return errInProgress
+	}
+	a.kick()
+	return nil
+}
+
+// operate carries an operation on as far as it goes now, and says when to look again if nothing else will wake it.
+func (s *Server) operate(a *application) time.Time {
+	app := s.snapshot(a)
+	if app.Operation == nil {
+		return time.Time{}
+	}
+	state := app.Status.OperationState.DeepCopy()
+	terminating := state != nil && state.Phase == common.OperationTerminating
+	switch {
+	case state == nil || state.Phase.Completed():
+		a.begun = time.Now()
+		state = &v1alpha1.OperationState{
+			Phase: common.OperationRunning, Operation: *app.Operation, StartedAt: metav1.NewTime(s.now()),
+		}
+		s.setOperationState(a, state)
+	case state.FinishedAt != nil && !terminating:
+		at, err := state.Operation.Retry.NextRetryAt(state.FinishedAt.Time, state.RetryCount)
+		if err == nil && s.now().Before(at) {
+			return time.Now().Add(at.Sub(s.now()))
+		}
+		state.FinishedAt, state.SyncResult = nil, nil
+		s.setOperationState(a, state)
+	}
+	if begin := a.begun.Add(s.options.OperationFor); time.Now().Before(begin) && !terminating {
+		return begin
+	}
+	again := s.syncState(a, app, state)
+	if s.ctx.Err() != nil {
+		return again
+	}
+	s.retryOrFail(state, terminating)
+	s.setOperationState(a, state)
+	if state.Phase.Completed() {
+		s.ask(a, compareForced)
+	}
+	return again
+}
+
+// retryOrFail leaves a failed operation Running, with finishedAt set, while it has retries left.
+func (s *Server) retryOrFail(state *v1alpha1.OperationState, terminating bool) {
+	if !state.Phase.Completed() || state.Phase.Successful() {
+		return
+	}
+	if limit := state.Operation.Retry.Limit; !terminating && (state.RetryCount < limit || limit < 0) {
+		now := metav1.NewTime(s.now())
+		at, err := state.Operation.Retry.NextRetryAt(now.Time, state.RetryCount)
+		if err != nil {
+			state.Message = fmt.Sprintf("%s (failed to retry: %v)", state.Message, err)
+			return
+		}
+		state.FinishedAt, state.Phase = &now, common.OperationRunning
+		state.RetryCount++
+		state.Message = fmt.Sprintf("%s. Retrying attempt #%d at %s.", state.Message, state.RetryCount, at.Format(time.Kitchen))
+		return
+	}
+	if state.RetryCount > 0 {
+		state.Message = fmt.Sprintf("%s (retried %d times).", state.Message, state.RetryCount)
+	}
+}
+
+// setOperationState writes the state, and removes the operation when it is complete. A termination that was requested
+// meanwhile is not overwritten.
+func (s *Server) setOperationState(a *application, state *v1alpha1.OperationState) {
+	if state.Phase.Completed() {
+		state.FinishedAt = &metav1.Time{Time: s.now()}
+	}
+	s.update(a, func(app *v1alpha1.Application) {
+		if now := app.Status.OperationState; now != nil && now.Phase == common.OperationTerminating && state.Phase == common.OperationRunning {
+			state.Phase, state.Message = common.OperationTerminating, "operation is terminating"
+			a.kick()
+		}
+		app.Status.OperationState = state.DeepCopy()
+		if !state.Phase.Completed() {
+			return
+		}
+		app.Operation = nil
+		if state.Phase.Successful() && state.SyncResult != nil && !state.Operation.Sync.DryRun && len(state.Operation.Sync.Resources) == 0 {
+			app.Status.History = append(app.Status.History, history(app, state))
+		}
+	})
+}
+
+func history(app *v1alpha1.Application, state *v1alpha1.OperationState) v1alpha1.RevisionHistory {
+	result, next := state.SyncResult, int64(0)
+	if n := len(app.Status.History); n > 0 {
+		next = app.Status.History[n-1].ID + 1
+	}
+	return v1alpha1.RevisionHistory{
+		Revision: result.Revision, Revisions: result.Revisions, Source: result.Source, Sources: result.Sources, ID: next,
+		DeployedAt: *state.FinishedAt, DeployStartedAt: &state.StartedAt, InitiatedBy: state.Operation.InitiatedBy,
+	}
+}
+
+// deploy brings an application to its revision as an operation of the past has done.
+func (s *Server) deploy(a *application) error {
+	app := s.snapshot(a)
+	found := s.load(app, sourcesOf(app), nil, true)
+	if found.failure != "" {
+		return fmt.Errorf("%s", found.failure)
+	}
+	op := v1alpha1.Operation{
+		Sync:        &v1alpha1.SyncOperation{},
+		InitiatedBy: v1alpha1.OperationInitiator{Username: "admin"},
+	}
+	long := metav1.NewTime(s.now().Add(-time.Hour))
+	state := &v1alpha1.OperationState{
+		Operation: op, Phase: common.OperationSucceeded, Message: "successfully synced (all tasks run)",
+		StartedAt: long, SyncResult: newSyncResult(app, found.revisions),
+	}
+	s.mu.Lock()
+	for _, target := range found.targets {
+		if target.isHook() {
+			continue
+		}
+		message, err := s.apply(a, target, found.revisions[0])
+		if err != nil {
+			s.mu.Unlock()
+			return err
+		}
+		a.live[target.key].stages = Healthy(0).Stages
+		task := &task{resource: target, key: target.key, phase: common.SyncPhaseSync}
+		task.set(common.ResultCodeSynced, common.OperationRunning, message)
+		state.SyncResult.Resources = append(state.SyncResult.Resources, task.result)
+	}
+	s.mu.Unlock()
+	s.setOperationState(a, state)
+	s.update(a, func(app *v1alpha1.Application) { app.Status.OperationState.FinishedAt = &long })
+	return nil
+}
+
+func newSyncResult(app *v1alpha1.Application, revisions []string) *v1alpha1.SyncOperationResult {
+	if app.Spec.HasMultipleSources() {
+		return &v1alpha1.SyncOperationResult{Sources: app.Spec.Sources, Revisions: revisions}
+	}
+	return &v1alpha1.SyncOperationResult{Source: app.Spec.GetSource(), Revision: revisions[0]}
+}
