@@ -21,11 +21,12 @@ import (
 // httpConnection speaks Git's smart HTTP (gitprotocol-http). go-git's own transport is not used: it drops Retry-After
 // and the bodies of errors, and knows no protocol version 2.
 type httpConnection struct {
-	base   *url.URL
-	auth   Auth
-	agent  string
-	idle   time.Duration
-	client *http.Client
+	base        *url.URL
+	auth        Auth
+	agent       string
+	idle        time.Duration
+	client      *http.Client
+	date, dated time.Time // the clock of the server, and when it told it
 }
 
 func newHTTP(u *url.URL, o Options) (*httpConnection, error) {
@@ -184,6 +185,9 @@ func (c *httpConnection) do(ctx context.Context, method string, u *url.URL, serv
 			err = &transportError{wrapped}
 		}
 		return nil, err
+	}
+	if date, err := http.ParseTime(res.Header.Get("Date")); err == nil {
+		c.date, c.dated = date, time.Now()
 	}
 	idle.ReadCloser = res.Body
 	if res.StatusCode != http.StatusOK {

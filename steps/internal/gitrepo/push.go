@@ -33,6 +33,16 @@ func (r *Remote) Swap(ctx context.Context, branch string, b *Built) error {
 	if at := adv.References[ref.String()]; at != old {
 		return retry.Transient(fmt.Errorf("%s: %w: it is at %s, not at %s", what, ErrDiverged, at, old))
 	}
+	deltas := !r.noDeltas && !adv.Capabilities.Supports(capability.Capability("no-thin"))
+	pack, err := writePack(b.objects, deltas, zlib.DefaultCompression)
+	if err != nil {
+		return err
+	}
+	return r.update(ctx, what, talk, adv, &packp.Command{Name: ref, Old: old, New: b.Hash}, pack)
+}
+
+// update sends one command with its pack, and reads what became of it.
+func (r *Remote) update(ctx context.Context, what string, talk conversation, adv *packp.AdvRefs, command *packp.Command, pack []byte) error {
 	req := packp.NewReferenceUpdateRequest()
 	for _, c := range []capability.Capability{capability.ReportStatus, capability.Sideband64k} {
 		if !adv.Capabilities.Supports(c) {
@@ -42,12 +52,7 @@ func (r *Remote) Swap(ctx context.Context, branch string, b *Built) error {
 			return err
 		}
 	}
-	req.Commands = []*packp.Command{{Name: ref, Old: old, New: b.Hash}}
-	deltas := !r.noDeltas && !adv.Capabilities.Supports(capability.Capability("no-thin"))
-	pack, err := writePack(b.objects, deltas, zlib.DefaultCompression)
-	if err != nil {
-		return err
-	}
+	req.Commands = []*packp.Command{command}
 	req.Packfile = io.NopCloser(bytes.NewReader(pack))
 	var body bytes.Buffer
 	if err := req.Encode(&body); err != nil {
