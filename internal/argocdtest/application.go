@@ -53,7 +53,7 @@ func (s *Server) permitted(ctx context.Context, action, project, namespace, name
 	if project != "" && app.Spec.GetProject() != project {
 		return nil, nil, notFound(name)
 	}
-	if _, err := (projectLister{s}).Get(app.Spec.GetProject()); err != nil {
+	if _, err := s.project(app.Spec.GetProject()); err != nil {
 		return nil, nil, unknownProject(app.Spec.GetProject())
 	}
 	return a, app, nil

@@ -2,7 +2,6 @@ package argocdtest_test
 
 import (
 	"context"
-	"io"
 	"testing"
 	"time"
 
@@ -16,7 +15,8 @@ import (
 	"slipway/internal/gitrepotest"
 )
 
-const deployment = `apiVersion: apps/v1
+func deploymentOf(tag string) string {
+	return `apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: web
@@ -24,15 +24,16 @@ spec:
   selector: {matchLabels: {app: web}}
   template:
     metadata: {labels: {app: web}}
-    spec: {containers: [{name: web, image: "example.com/web:1"}]}
+    spec: {containers: [{name: web, image: "example.com/web:` + tag + `"}]}
 `
+}
 
 // gitops returns a server with one repository and its URL.
 func gitops(t *testing.T, extra map[string]string) (*gitrepotest.Server, string) {
 	t.Helper()
 	files := map[string]string{
 		"overlays/prod/kustomization.yaml": "resources: [deployment.yaml]\n",
-		"overlays/prod/deployment.yaml":    deployment,
+		"overlays/prod/deployment.yaml":    deploymentOf("1"),
 	}
 	for name, content := range extra {
 		files[name] = content
@@ -92,7 +93,7 @@ func await(
 	var last *v1alpha1.Application
 	for {
 		event, err := stream.Recv()
-		if err == io.EOF || err != nil {
+		if err != nil {
 			t.Fatalf("watch ended with %v; last %+v", err, last)
 		}
 		if last = &event.Application; done(last) {
@@ -113,7 +114,7 @@ func TestASyncOfACommitBecomesHealthyAndIsToldOnTheWay(t *testing.T) {
 		t.Fatalf("deployed application is %s and %s", before.Status.Sync.Status, before.Status.Health.Status)
 	}
 	commit, err := git.Commit("gitops", gitrepotest.Commit{Message: "Release", Files: map[string]string{
-		"overlays/prod/deployment.yaml": deployment + "  replicas: 2\n",
+		"overlays/prod/deployment.yaml": deploymentOf("2"),
 	}})
 	if err != nil {
 		t.Fatal(err)

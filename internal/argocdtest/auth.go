@@ -8,18 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
-	"github.com/argoproj/argo-cd/v2/server/rbacpolicy"
-	"github.com/argoproj/argo-cd/v2/util/assets"
-	"github.com/argoproj/argo-cd/v2/util/rbac"
 	"github.com/golang-jwt/jwt/v4"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 const issuer = "argocd"
@@ -61,9 +54,6 @@ func (s *Server) Revoke(token string) {
 	defer s.mu.Unlock()
 	s.revoked[token] = true
 }
-
-// SetPolicy replaces the policy.csv of argocd-rbac-cm.
-func (s *Server) SetPolicy(csv string) error { return s.rbac.SetUserPolicy(csv) }
 
 type claimsKey struct{}
 
@@ -111,11 +101,11 @@ func (s *Server) verify(token string) (jwt.MapClaims, error) {
 	defer s.mu.Unlock()
 	switch {
 	case !claims.VerifyExpiresAt(now, false):
-		return nil, errors.New("Token is expired") //nolint:revive,staticcheck // as the library has it
+		return nil, errors.New("Token is expired") //nolint:staticcheck // as the library has it
 	case !claims.VerifyIssuedAt(now, false):
-		return nil, errors.New("Token used before issued") //nolint:revive,staticcheck // as the library has it
+		return nil, errors.New("Token used before issued") //nolint:staticcheck // as the library has it
 	case !claims.VerifyNotBefore(now, false):
-		return nil, errors.New("Token is not valid yet") //nolint:revive,staticcheck // as the library has it
+		return nil, errors.New("Token is not valid yet") //nolint:staticcheck // as the library has it
 	case s.revoked[token]:
 		return nil, errors.New("token is revoked, please re-login")
 	}
@@ -128,36 +118,6 @@ func username(ctx context.Context) string {
 	claims, _ := ctx.Value(claimsKey{}).(jwt.MapClaims)
 	name, _ := claims["sub"].(string)
 	return name
-}
-
-// enforce checks a right as the real server does, with its own enforcer and texts.
-func (s *Server) enforce(ctx context.Context, resource, action, object string) error {
-	return s.rbac.EnforceErr(ctx.Value(claimsKey{}), resource, action, object)
-}
-
-type enforcer struct{ *rbac.Enforcer }
-
-func newEnforcer(s *Server) (enforcer, error) {
-	e := rbac.NewEnforcer(nil, s.options.Namespace, "argocd-rbac-cm", nil)
-	e.SetClaimsEnforcerFunc(rbacpolicy.NewRBACPolicyEnforcer(e, projectLister{s}).EnforceClaims)
-	err := e.SetBuiltinPolicy(assets.BuiltinPolicyCSV)
-	return enforcer{e}, errors.Join(err, e.SetUserPolicy(s.options.Policy))
-}
-
-// projectLister lets the enforcer see the projects, whose roles have policies of their own.
-type projectLister struct{ s *Server }
-
-// List is not needed by the enforcer.
-func (projectLister) List(labels.Selector) ([]*v1alpha1.AppProject, error) { return nil, nil }
-
-// Get returns a project.
-func (l projectLister) Get(name string) (*v1alpha1.AppProject, error) {
-	l.s.mu.Lock()
-	defer l.s.mu.Unlock()
-	if p := l.s.projects[name]; p != nil {
-		return p, nil
-	}
-	return nil, apierrors.NewNotFound(schema.GroupResource{Group: "argoproj.io", Resource: "appprojects"}, name)
 }
 
 func (s *Server) unaryAuth(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {

@@ -198,6 +198,7 @@ type liveObject struct {
 	generation int
 	hook       bool
 	stages     []Stage
+	gone       time.Time // when its deletion is complete, zero if nobody deletes it
 }
 
 var workloadKinds = []string{"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout", "Job", "Pod"}

@@ -2,6 +2,7 @@ package argocdtest
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -69,10 +70,6 @@ func (s *Server) look(a *application) time.Time {
 	}
 	again := s.operate(a)
 	s.reconcile(a, s.neededComparison(a))
-	if s.snapshot(a).Operation != nil && again.IsZero() {
-		s.operate(a)
-		s.reconcile(a, s.neededComparison(a))
-	}
 	return earliest(due, again, s.nextTransition(a))
 }
 
@@ -86,8 +83,11 @@ func (s *Server) nextTransition(a *application) time.Time {
 	defer s.mu.Unlock()
 	var next time.Time
 	for _, live := range a.live {
-		if _, until := live.stage(); !until.IsZero() && (next.IsZero() || until.Before(next)) {
-			next = until
+		_, until := live.stage()
+		for _, at := range []time.Time{until, live.gone} {
+			if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+				next = at
+			}
 		}
 	}
 	return next
@@ -140,6 +140,9 @@ func (s *Server) reconcile(a *application, level comparison) {
 		return
 	}
 	s.mu.Lock()
+	maps.DeleteFunc(a.live, func(_ resourceKey, live *liveObject) bool {
+		return !live.gone.IsZero() && !time.Now().Before(live.gone)
+	})
 	s.judge(a, app, sources, found)
 	summary := s.summary(a)
 	s.mu.Unlock()

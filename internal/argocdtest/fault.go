@@ -48,8 +48,9 @@ type Fault struct {
 	CutAfter int
 	// EndAfter ends a stream after so many messages with OK, as a server does that shuts down.
 	EndAfter int
-	// Mute keeps a stream open and sends nothing on it.
-	Mute bool
+	// Mute keeps a stream open and sends nothing on it after MuteAfter messages.
+	Mute      bool
+	MuteAfter int
 	// After is called when the call has been handled and nothing of the reply has been sent.
 	After func()
 	// DropAfter closes the connection without a reply although the call was handled.
@@ -85,8 +86,8 @@ func CutAfter(n int) Fault { return Fault{CutAfter: n} }
 // EndAfter ends a stream with OK when it has sent n messages.
 func EndAfter(n int) Fault { return Fault{EndAfter: n} }
 
-// Mute keeps a stream open and sends nothing on it.
-func Mute() Fault { return Fault{Mute: true} }
+// Mute keeps a stream open and sends nothing on it after n messages, as when the events after them are lost.
+func Mute(n int) Fault { return Fault{Mute: true, MuteAfter: n} }
 
 // Around runs before ahead of handling a call, and after once it was handled but before the reply. Either may be nil. To
 // kill a client before its call takes effect, combine Before with Drop.
@@ -292,7 +293,7 @@ func (f *faultyStream) RecvMsg(m any) error {
 
 // SendMsg sends a message unless the fault is against it.
 func (f *faultyStream) SendMsg(m any) error {
-	if f.fault.Mute {
+	if f.fault.Mute && f.sent >= f.fault.MuteAfter {
 		return nil
 	}
 	if err := f.ServerStream.SendMsg(m); err != nil {

@@ -38,6 +38,10 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 	case exchange.web:
 		s.serveGRPCWeb(exchange, r)
 	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):
+		if s.options.Front == FrontNoGRPC {
+			page(w, http.StatusBadGateway, nginx("502 Bad Gateway"))
+			return
+		}
 		s.grpc.ServeHTTP(exchange, r)
 	default:
 		s.serveHTTP(w, r)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/casbin/casbin/v2"
 	"google.golang.org/grpc"
 )
 
@@ -50,6 +51,8 @@ type Options struct {
 	RefreshFor time.Duration
 	// Resync is how often applications are compared with Git unasked, 3 minutes if zero.
 	Resync time.Duration
+	// DeletionFor is how long a hook that its policy deletes can still be found with its logs, 1 second if zero.
+	DeletionFor time.Duration
 	// WatchBuffer is how many events are kept for a slow reader of a watch before events are dropped, 1000 if zero.
 	WatchBuffer int
 }
@@ -63,6 +66,9 @@ const (
 	FrontNone Front = iota
 	// FrontHTTP1 is a proxy that speaks HTTP/1.1 only: gRPC does not pass, gRPC-web does.
 	FrontHTTP1
+	// FrontNoGRPC is a proxy that speaks HTTP/2 to the client and HTTP/1.1 to the server: it answers gRPC with a page of its
+	// own, 502, and lets gRPC-web pass.
+	FrontNoGRPC
 	// FrontBlackHole accepts connections and never answers.
 	FrontBlackHole
 )
@@ -72,10 +78,9 @@ type Server struct {
 	options Options
 	state   string // mirrors and certificates, always temporary
 	key     []byte // signs tokens
-	rbac    enforcer
+	rbac    enforcers
 	repos   *repositories
 	grpc    *grpc.Server
-	started time.Time
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -91,6 +96,7 @@ type Server struct {
 	subscribers map[*subscriber]struct{}
 	version     int // the latest resource version
 	paused      bool
+	policy      string
 	revoked     map[string]bool
 	calls       []Call
 	faults      []*planned
@@ -131,6 +137,9 @@ func (o Options) withDefaults() Options {
 	if o.Resync == 0 {
 		o.Resync = 3 * time.Minute
 	}
+	if o.DeletionFor == 0 {
+		o.DeletionFor = time.Second
+	}
 	if o.WatchBuffer == 0 {
 		o.WatchBuffer = 1000
 	}
@@ -139,7 +148,6 @@ func (o Options) withDefaults() Options {
 
 func (s *Server) start() error {
 	var err error
-	s.started = time.Now()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.apps = map[appKey]*application{}
 	s.subscribers = map[*subscriber]struct{}{}
@@ -151,7 +159,8 @@ func (s *Server) start() error {
 	if s.key, err = newKey(); err != nil {
 		return err
 	}
-	if s.rbac, err = newEnforcer(s); err != nil {
+	s.rbac.known = map[string]*casbin.Enforcer{}
+	if err = s.SetPolicy(s.options.Policy); err != nil {
 		return err
 	}
 	if s.repos, err = newRepositories(s.state); err != nil {
@@ -200,7 +209,7 @@ func (s *Server) serve(listener net.Listener) {
 func (s *Server) protocols() *http.Protocols {
 	var p http.Protocols
 	p.SetHTTP1(true)
-	if s.options.Front == FrontNone {
+	if s.options.Front != FrontHTTP1 {
 		p.SetHTTP2(true)
 		p.SetUnencryptedHTTP2(true)
 	}
@@ -243,6 +252,9 @@ func (s *Server) Restart(down time.Duration) error {
 func (s *Server) Close() error {
 	s.cancel()
 	err := s.stop()
+	if s.grpc != nil {
+		s.grpc.Stop()
+	}
 	s.working.Wait()
 	if s.state != "" {
 		err = errors.Join(err, os.RemoveAll(s.state))

@@ -132,7 +132,13 @@ func (v *projectService) Get(ctx context.Context, q *projectpkg.ProjectQuery) (*
 	if err := v.s.enforce(ctx, rbac.ResourceProjects, rbac.ActionGet, q.Name); err != nil {
 		return nil, err
 	}
-	return projectLister{v.s}.Get(q.Name)
+	return v.s.project(q.Name)
+}
+
+// GetDetailedProject is where the argocd command reads sync windows from.
+func (v *projectService) GetDetailedProject(ctx context.Context, q *projectpkg.ProjectQuery) (*projectpkg.DetailedProjectsResponse, error) {
+	project, err := v.Get(ctx, q)
+	return &projectpkg.DetailedProjectsResponse{Project: project}, err
 }
 
 // List returns the projects that the caller may get.
@@ -161,6 +167,15 @@ func newProject(namespace, name string) *v1alpha1.AppProject {
 			Destinations: []v1alpha1.ApplicationDestination{{Server: "*", Namespace: "*"}},
 		},
 	}
+}
+
+func (s *Server) project(name string) (*v1alpha1.AppProject, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.projects[name]; p != nil {
+		return p, nil
+	}
+	return nil, apierrors.NewNotFound(schema.GroupResource{Group: "argoproj.io", Resource: "appprojects"}, name)
 }
 
 func notFound(name string) error {

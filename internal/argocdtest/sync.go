@@ -238,10 +238,10 @@ func (r *run) observe(t *task) {
 	}
 }
 
-// dropHook deletes a hook whose policy says so, its pods included.
+// dropHook deletes a hook whose policy says so, its pods included, which takes a moment.
 func (r *run) dropHook(t *task, policy common.HookDeletePolicy) {
 	if t.hook != "" && slices.Contains(t.resource.annotation(common.AnnotationKeyHookDeletePolicy), string(policy)) {
-		delete(r.a.live, t.key)
+		r.a.live[t.key].gone = time.Now().Add(r.s.options.DeletionFor)
 	}
 }
 
