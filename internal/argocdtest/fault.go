@@ -307,7 +307,7 @@ func (f *faultyStream) SendMsg(m any) error {
 		if f.fault.Refusal != nil {
 			return f.fault.Refusal
 		}
-		f.exchange.ending = closeConnection
+		f.exchange.cut.Store(true)
 		return errUnanswered
 	}
 	return nil

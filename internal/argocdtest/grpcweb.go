@@ -10,13 +10,14 @@ import (
 
 // serveGRPCWeb translates as the real server's wrapper does: trailers become a last frame of the body, or, when there is no
 // body, headers. A client that looks at headers only, as the SDK does, takes an error after the first message for an end.
-func (s *Server) serveGRPCWeb(w http.ResponseWriter, r *http.Request) {
+func (s *Server) serveGRPCWeb(e *exchange, r *http.Request) {
 	r = r.Clone(r.Context())
 	r.ProtoMajor, r.ProtoMinor, r.Proto = 2, 0, "HTTP/2.0"
 	r.Header.Set("Content-Type", strings.Replace(r.Header.Get("Content-Type"), "application/grpc-web", "application/grpc", 1))
 	r.Header.Del("Content-Length")
-	translated := &webWriter{wrapped: w, header: http.Header{}}
+	translated := &webWriter{wrapped: e, header: http.Header{}}
 	s.grpc.ServeHTTP(translated, r)
+	e.finish()
 	translated.finish()
 }
 

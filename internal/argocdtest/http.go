@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -43,6 +44,7 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		s.grpc.ServeHTTP(exchange, r)
+		exchange.finish()
 	default:
 		s.serveHTTP(w, r)
 	}
@@ -92,10 +94,11 @@ func withConnection(ctx context.Context, c net.Conn) context.Context {
 type exchange struct {
 	http.ResponseWriter
 	connection net.Conn
-	ending     ending
-	status     int // of the page
-	paged      bool
 	web        bool
+	ending     ending // set before the reply is written
+	status     int    // of the page
+	paged      bool
+	cut        atomic.Bool // set at any time: close the connection when all messages are sent
 }
 
 func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
@@ -133,6 +136,14 @@ func (e *exchange) interrupt() bool {
 		panic(http.ErrAbortHandler)
 	default:
 		return false
+	}
+}
+
+// finish is called when gRPC has nothing more to say.
+func (e *exchange) finish() {
+	if e.cut.Load() {
+		_ = e.connection.Close()
+		panic(http.ErrAbortHandler)
 	}
 }
 

@@ -59,7 +59,7 @@ func (s *Server) operate(a *application) time.Time {
 	if s.ctx.Err() != nil {
 		return again
 	}
-	s.retryOrFail(state, terminating)
+	s.retryOrFail(a, state, terminating)
 	s.setOperationState(a, state)
 	if state.Phase.Completed() {
 		s.ask(a, compareForced)
@@ -68,7 +68,7 @@ func (s *Server) operate(a *application) time.Time {
 }
 
 // retryOrFail leaves a failed operation Running, with finishedAt set, while it has retries left.
-func (s *Server) retryOrFail(state *v1alpha1.OperationState, terminating bool) {
+func (s *Server) retryOrFail(a *application, state *v1alpha1.OperationState, terminating bool) {
 	if !state.Phase.Completed() || state.Phase.Successful() {
 		return
 	}
@@ -81,6 +81,7 @@ func (s *Server) retryOrFail(state *v1alpha1.OperationState, terminating bool) {
 		}
 		state.FinishedAt, state.Phase = &now, common.OperationRunning
 		state.RetryCount++
+		a.kick() // to find out when
 		state.Message = fmt.Sprintf("%s. Retrying attempt #%d at %s.", state.Message, state.RetryCount, at.Format(time.Kitchen))
 		return
 	}

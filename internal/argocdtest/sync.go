@@ -347,14 +347,19 @@ func (s *Server) windows(app *v1alpha1.Application) *v1alpha1.SyncWindows {
 
 // SetWindows replaces the sync windows of a project; the controller notices.
 func (s *Server) SetWindows(project string, windows ...*v1alpha1.SyncWindow) {
+	s.EditProject(project, func(p *v1alpha1.AppProject) { p.Spec.SyncWindows = windows })
+}
+
+// EditProject changes a project, or one that it creates; the controller notices.
+func (s *Server) EditProject(name string, edit func(*v1alpha1.AppProject)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := newProject(s.options.Namespace, project)
-	if known := s.projects[project]; known != nil {
+	next := newProject(s.options.Namespace, name)
+	if known := s.projects[name]; known != nil {
 		next = known.DeepCopy()
 	}
-	next.Spec.SyncWindows = windows
-	s.projects[project] = next
+	edit(next)
+	s.projects[name] = next
 	for _, a := range s.apps {
 		a.kick()
 	}
