@@ -36,6 +36,8 @@ type App struct {
 	Retry *v1alpha1.RetryStrategy
 	// Deployed makes AddApp return with the revision synced and healthy already, as by an operation in the past.
 	Deployed bool
+	// Rollout, where set, decides as Server.Rollout says.
+	Rollout func(Workload) Outcome
 	// Edit, where set, changes what has no field here.
 	Edit func(*v1alpha1.Application)
 }
@@ -98,6 +100,9 @@ func (s *Server) AddApp(a App) error {
 			return fmt.Errorf("argo cd test server: application %s: %w", a.Name, err)
 		}
 	}
+	s.mu.Lock()
+	added.rollout = a.Rollout
+	s.mu.Unlock()
 	s.reconcile(added, compareForced)
 	s.working.Go(func() { s.control(added) })
 	return nil

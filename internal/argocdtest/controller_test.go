@@ -102,6 +102,17 @@ func TestApplicationsMoveAsArgoCDMovesThem(t *testing.T) {
 				t.Errorf("it has synced %s, want %s", got, commit)
 			}
 		}},
+		{name: "an application may be declared with what becomes of its workloads", tell: func(t *testing.T, b *bubble) {
+			b.add(t, argocdtest.App{Automated: true, Rollout: func(w argocdtest.Workload) argocdtest.Outcome {
+				if w.Kind == "Deployment" && slices.Equal(w.Images, []string{"example.com/web:1"}) && w.App == "web" {
+					return argocdtest.Progressing()
+				}
+				return argocdtest.Outcome{}
+			}})
+			expect(t, b.after(t, time.Hour), "Succeeded Synced Progressing")
+			b.push(t, "2", nil)
+			expect(t, b.after(t, time.Hour), "Succeeded Synced Healthy")
+		}},
 		{name: "an automated application refuses another revision than its own", tell: func(t *testing.T, b *bubble) {
 			b.add(t, argocdtest.App{Automated: true, Deployed: true})
 			commit := b.push(t, "2", nil)

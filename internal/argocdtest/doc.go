@@ -30,5 +30,5 @@
 // # What goes wrong on the way
 //
 // Fail plans faults for the next calls of a method, Fault decides about every call: Status, Page, Hang, Delay, Drop, Reset,
-// LoseReply, CutAfter, EndAfter, Mute, Around. Restart replaces the server, but not the controller.
+// LoseReply, CutAfter, EndAfter, Mute, Around. Stop and Resume restart the server, but not the controller.
 package argocdtest

@@ -73,6 +73,21 @@ func TestFaultsOfSingleCalls(t *testing.T) {
 	}
 }
 
+func TestConnectionsAreCounted(t *testing.T) {
+	s := deployed(t, argocdtest.Options{})
+	before := s.Connections()
+	apps := connect(t, s, apiclient.ClientOptions{})
+	for range 3 {
+		if _, err := apps.List(t.Context(), &applicationpkg.ApplicationQuery{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The SDK makes one to find out whether gRPC passes.
+	if got := s.Connections() - before; got != 2 {
+		t.Errorf("there were %d connections", got)
+	}
+}
+
 func TestALostReplyHasTakenEffect(t *testing.T) {
 	s := deployed(t, argocdtest.Options{OperationFor: time.Minute})
 	apps := connect(t, s, apiclient.ClientOptions{})
@@ -137,6 +152,7 @@ func TestFaultsOfStreams(t *testing.T) {
 	}{
 		"no fault":                     {argocdtest.Fault{}, 2, codes.Canceled, codes.Canceled},
 		"a cut":                        {argocdtest.CutAfter(1), 1, codes.Unavailable, codes.Unknown},
+		"a cut after a while":          {argocdtest.Fault{CutIn: 100 * time.Millisecond}, 2, codes.Unavailable, codes.Unknown},
 		"an end":                       {argocdtest.EndAfter(2), 2, codes.OK, codes.OK},
 		"silence":                      {argocdtest.Mute(0), 0, codes.Canceled, codes.Canceled},
 		"silence after the first":      {argocdtest.Mute(1), 1, codes.Canceled, codes.Canceled},
@@ -183,7 +199,7 @@ func TestAFunctionDecidesAboutEveryCall(t *testing.T) {
 	}
 }
 
-func TestARestartEndsStreamsAndRefusesForAWhile(t *testing.T) {
+func TestARestartEndsStreamsAndThenServesAgain(t *testing.T) {
 	s := deployed(t, argocdtest.Options{})
 	apps := connect(t, s, apiclient.ClientOptions{})
 	stream, err := apps.Watch(t.Context(), &applicationpkg.ApplicationQuery{Name: new("web")})
@@ -193,14 +209,20 @@ func TestARestartEndsStreamsAndRefusesForAWhile(t *testing.T) {
 	if _, err := stream.Recv(); err != nil {
 		t.Fatal(err)
 	}
-	restarted := make(chan error)
-	go func() { restarted <- s.Restart(300 * time.Millisecond) }()
-	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+	ended := make(chan error)
+	go func() {
+		_, err := stream.Recv()
+		ended <- err
+	}()
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, io.EOF) {
 		t.Errorf("the stream ended with %v", err)
 	}
 	_, err = apps.List(t.Context(), &applicationpkg.ApplicationQuery{})
 	expectRefused(t, err, codes.Unavailable, "")
-	if err := <-restarted; err != nil {
+	if err := s.Resume(); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

@@ -20,6 +20,8 @@ func (s *Server) rootPath() string { return strings.Trim(s.options.RootPath, "/"
 
 // front is the door of the one port: gRPC and HTTP are told apart by the content type, as cmux does in the real server.
 func (s *Server) front(w http.ResponseWriter, r *http.Request) {
+	s.active.Add(1)
+	defer s.active.Add(-1)
 	w.Header().Set("Date", time.Now().Add(s.options.Skew).UTC().Format(http.TimeFormat))
 	if r.Method == "PRI" || (s.options.Front == FrontHTTP1 && r.ProtoMajor != 1) {
 		page(w, http.StatusBadRequest, nginx("400 Bad Request"))
@@ -86,7 +88,10 @@ type (
 	connectionKey struct{}
 )
 
-func withConnection(ctx context.Context, c net.Conn) context.Context {
+func (s *Server) withConnection(ctx context.Context, c net.Conn) context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.connections++
 	return context.WithValue(ctx, connectionKey{}, c)
 }
 

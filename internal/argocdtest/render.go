@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -47,14 +48,16 @@ type rendering struct {
 	kind    v1alpha1.ApplicationSourceType
 }
 
-func newRepositories(root string) (*repositories, error) {
+func newRepositories(root string, env []string) (*repositories, error) {
 	if _, err := exec.LookPath("git"); err != nil {
 		return nil, err
 	}
 	return &repositories{
 		root: root,
-		env: append(os.Environ(), "HOME="+root, "XDG_CONFIG_HOME="+root, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull,
-			"GIT_TERMINAL_PROMPT=0", "LC_ALL=C"),
+		env: slices.Concat(os.Environ(), []string{
+			"HOME=" + root, "XDG_CONFIG_HOME=" + root, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull,
+			"GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
+		}, env),
 		resolved: map[[2]string]resolution{},
 		rendered: map[[3]string]rendering{},
 	}, nil

@@ -11,66 +11,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/casbin/casbin/v2"
 	"google.golang.org/grpc"
-)
-
-// Options say what kind of server is started. The zero value is plaintext on loopback, version 2.14, where everything
-// becomes healthy at once.
-type Options struct {
-	// Version is what the server says of itself and decides between the behaviours of v2 and v3; v2.14.21 if empty.
-	Version string
-	// TLS serves with the certificate whose CA is CAFile, valid for 127.0.0.1 and *.example.com.
-	TLS bool
-	// RootPath serves below a path, such as argo-cd, as behind an ingress that hands on nothing else: gRPC, which has paths
-	// of its own, is answered 404, and only gRPC-web is left.
-	RootPath string
-	// Front is what stands between the client and the server.
-	Front Front
-	// Listener, where set, is served instead of a new one on loopback, such as a bufconn.Listener within a synctest bubble.
-	Listener net.Listener
-	// Namespace is where applications live that name no other, argocd if empty.
-	Namespace string
-	// Policy is the policy.csv of argocd-rbac-cm, besides the built-in one, by which the account admin may do everything.
-	Policy string
-	// EnforceLogs demands the right logs, get for pod logs, as v3 always does.
-	EnforceLogs bool
-	// OverrideForRevision is application.sync.requireOverridePrivilegeForRevisionSync of v3.
-	OverrideForRevision bool
-	// Skew is how far the server's clock is ahead.
-	Skew time.Duration
-	// ProgressingFor is how long a changed workload is Progressing before it is Healthy, unless Server.Rollout says otherwise.
-	ProgressingFor time.Duration
-	// OperationFor is how long an operation is Running before the first resource is applied.
-	OperationFor time.Duration
-	// RefreshFor is how long a comparison with Git takes.
-	RefreshFor time.Duration
-	// Resync is how often applications are compared with Git unasked, 3 minutes if zero.
-	Resync time.Duration
-	// DeletionFor is how long a hook that its policy deletes can still be found with its logs, 1 second if zero.
-	DeletionFor time.Duration
-	// WatchBuffer is how many events are kept for a slow reader of a watch before events are dropped, 1000 if zero.
-	WatchBuffer int
-}
-
-// Front is what stands between the client and the server.
-type Front int
-
-// The fronts.
-const (
-	// FrontNone lets the client reach the server itself.
-	FrontNone Front = iota
-	// FrontHTTP1 is a proxy that speaks HTTP/1.1 only: gRPC does not pass, gRPC-web does.
-	FrontHTTP1
-	// FrontNoGRPC is a proxy that speaks HTTP/2 to the client and HTTP/1.1 to the server: it answers gRPC with a page of its
-	// own, 502, and lets gRPC-web pass.
-	FrontNoGRPC
-	// FrontBlackHole accepts connections and never answers.
-	FrontBlackHole
 )
 
 // Server is a running Argo CD: its API and its application controller. All methods may be used concurrently.
@@ -85,12 +32,14 @@ type Server struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	working sync.WaitGroup
+	active  atomic.Int64 // requests that are being handled
 
 	mu          sync.Mutex
 	address     string
 	http        *http.Server
-	streams     context.Context // ends when the server shuts down
-	endStreams  context.CancelFunc
+	serving     context.Context // ends when the server shuts down
+	shutdown    context.CancelFunc
+	connections int
 	apps        map[appKey]*application
 	projects    map[string]*v1alpha1.AppProject
 	subscribers map[*subscriber]struct{}
@@ -127,25 +76,6 @@ func New(tb testing.TB, o Options) *Server {
 	return s
 }
 
-func (o Options) withDefaults() Options {
-	if o.Version == "" {
-		o.Version = "v2.14.21"
-	}
-	if o.Namespace == "" {
-		o.Namespace = "argocd"
-	}
-	if o.Resync == 0 {
-		o.Resync = 3 * time.Minute
-	}
-	if o.DeletionFor == 0 {
-		o.DeletionFor = time.Second
-	}
-	if o.WatchBuffer == 0 {
-		o.WatchBuffer = 1000
-	}
-	return o
-}
-
 func (s *Server) start() error {
 	var err error
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -163,7 +93,7 @@ func (s *Server) start() error {
 	if err = s.SetPolicy(s.options.Policy); err != nil {
 		return err
 	}
-	if s.repos, err = newRepositories(s.state); err != nil {
+	if s.repos, err = newRepositories(s.state, s.options.GitEnv); err != nil {
 		return err
 	}
 	s.grpc = s.newGRPC()
@@ -181,16 +111,16 @@ func (s *Server) start() error {
 	return nil
 }
 
-// serve answers the connections of a listener until stop.
+// serve answers the connections of a listener until Stop.
 func (s *Server) serve(listener net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.streams, s.endStreams = context.WithCancel(s.ctx)
+	s.serving, s.shutdown = context.WithCancel(s.ctx)
 	s.http = &http.Server{
 		Handler:     http.HandlerFunc(s.front),
 		ErrorLog:    log.New(io.Discard, "", 0),
 		Protocols:   s.protocols(),
-		ConnContext: withConnection,
+		ConnContext: s.withConnection,
 	}
 	server, secured := s.http, s.options.TLS
 	if s.options.Front == FrontBlackHole {
@@ -216,30 +146,27 @@ func (s *Server) protocols() *http.Protocols {
 	return &p
 }
 
-// stop ends all streams as a server does that is shut down, with OK, and then all connections.
-func (s *Server) stop() error {
+// Stop ends all streams as a server does that is shut down, with OK, then all connections, and leaves its address refusing
+// new ones. Applications, tokens and the controller live on, as they do when a pod of argocd-server is replaced.
+func (s *Server) Stop() error {
 	s.mu.Lock()
-	server, end := s.http, s.endStreams
+	server, shutdown := s.http, s.shutdown
 	s.mu.Unlock()
 	if server == nil {
 		return nil
 	}
-	end()
+	shutdown()
+	for i := 0; s.active.Load() > 0 && i < 2000; i++ {
+		pause(context.Background(), time.Millisecond)
+	}
 	grace, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
 	_ = server.Shutdown(grace)
 	return server.Close()
 }
 
-// Restart stops the server, leaves its address refusing connections for a while, and starts it again. Applications, tokens
-// and the controller survive, as they do when a pod of argocd-server is replaced. It works on loopback only.
-func (s *Server) Restart(down time.Duration) error {
-	if err := s.stop(); err != nil {
-		return err
-	}
-	if !pause(s.ctx, down) {
-		return s.ctx.Err()
-	}
+// Resume serves again at the address of before. It works on loopback only.
+func (s *Server) Resume() error {
 	listener, err := net.Listen("tcp", s.address)
 	if err != nil {
 		return err
@@ -251,7 +178,7 @@ func (s *Server) Restart(down time.Duration) error {
 // Close ends all connections, stops the controller and removes everything temporary.
 func (s *Server) Close() error {
 	s.cancel()
-	err := s.stop()
+	err := s.Stop()
 	if s.grpc != nil {
 		s.grpc.Stop()
 	}
@@ -276,6 +203,13 @@ func (s *Server) URL() string {
 		url += "/" + root
 	}
 	return url
+}
+
+// Connections returns how many connections there have been.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.connections
 }
 
 // CAFile returns the PEM file of the CA that signed the certificate of a TLS server.

@@ -2,7 +2,6 @@ package argocdtest
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"sort"
@@ -22,9 +21,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // newGRPC has the interceptors of the real server that change what a client sees, behind the faults.
@@ -157,34 +153,4 @@ func (v *projectService) List(ctx context.Context, _ *projectpkg.ProjectQuery) (
 	}
 	sort.Slice(list.Items, func(i, j int) bool { return list.Items[i].Name < list.Items[j].Name })
 	return list, nil
-}
-
-func newProject(namespace, name string) *v1alpha1.AppProject {
-	return &v1alpha1.AppProject{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
-		Spec: v1alpha1.AppProjectSpec{
-			SourceRepos:  []string{"*"},
-			Destinations: []v1alpha1.ApplicationDestination{{Server: "*", Namespace: "*"}},
-		},
-	}
-}
-
-func (s *Server) project(name string) (*v1alpha1.AppProject, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p := s.projects[name]; p != nil {
-		return p, nil
-	}
-	return nil, apierrors.NewNotFound(schema.GroupResource{Group: "argoproj.io", Resource: "appprojects"}, name)
-}
-
-func notFound(name string) error {
-	gone := apierrors.NewNotFound(schema.GroupResource{Group: "argoproj.io", Resource: "applications"}, name)
-	return status.Error(codes.NotFound, gone.Error())
-}
-
-var errDenied = status.Error(codes.PermissionDenied, "permission denied")
-
-func unknownProject(name string) error {
-	return status.Error(codes.InvalidArgument, fmt.Sprintf("app is not allowed in project %q, or the project does not exist", name))
 }

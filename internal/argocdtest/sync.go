@@ -15,47 +15,6 @@ import (
 
 const blockedMessage = "Sync operation blocked by sync window"
 
-// task is a resource or a hook in a phase of an operation, or, without a resource, an object to prune.
-type task struct {
-	resource *resource
-	key      resourceKey
-	phase    common.SyncPhase
-	hook     common.HookType
-	result   *v1alpha1.ResourceResult // nil before it has run
-}
-
-func (t *task) pending() bool { return t.result == nil }
-
-func (t *task) running() bool {
-	return t.result != nil && t.result.HookPhase == common.OperationRunning
-}
-
-func (t *task) failed() bool {
-	return t.result != nil && t.result.HookPhase.Completed() && !t.result.HookPhase.Successful()
-}
-
-func (t *task) wave() int {
-	if t.resource == nil {
-		return 0
-	}
-	return t.resource.wave()
-}
-
-func (t *task) set(code common.ResultCode, phase common.OperationPhase, message string) {
-	if t.result == nil {
-		t.result = &v1alpha1.ResourceResult{
-			Group: t.key.group, Kind: t.key.kind, Namespace: t.key.namespace, Name: t.key.name, HookType: t.hook, SyncPhase: t.phase,
-		}
-		if t.resource != nil {
-			t.result.Version = t.resource.object.GroupVersionKind().Version
-		}
-	}
-	t.result.Status, t.result.HookPhase = code, phase
-	if message != "" {
-		t.result.Message = message
-	}
-}
-
 // syncState carries a sync on. When the window forbids it, the phase stays and the message says so, for as long as it does.
 func (s *Server) syncState(a *application, app *v1alpha1.Application, state *v1alpha1.OperationState) time.Time {
 	sources := sourcesOf(app)
@@ -333,39 +292,4 @@ func (r *run) terminate() {
 		t.set("", common.OperationSucceeded, "Deleted")
 	}
 	r.state.Phase, r.state.Message = common.OperationFailed, "Operation terminated"
-}
-
-// windows returns the sync windows of the project that concern the application.
-func (s *Server) windows(app *v1alpha1.Application) *v1alpha1.SyncWindows {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if project := s.projects[app.Spec.Project]; project != nil {
-		return project.Spec.SyncWindows.Matches(app)
-	}
-	return nil
-}
-
-// SetWindows replaces the sync windows of a project; the controller notices.
-func (s *Server) SetWindows(project string, windows ...*v1alpha1.SyncWindow) {
-	s.EditProject(project, func(p *v1alpha1.AppProject) { p.Spec.SyncWindows = windows })
-}
-
-// EditProject changes a project, or one that it creates; the controller notices.
-func (s *Server) EditProject(name string, edit func(*v1alpha1.AppProject)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	next := newProject(s.options.Namespace, name)
-	if known := s.projects[name]; known != nil {
-		next = known.DeepCopy()
-	}
-	edit(next)
-	s.projects[name] = next
-	for _, a := range s.apps {
-		a.kick()
-	}
-}
-
-// Closed is a window that forbids every sync at all times, and with manual those that nobody asked for only.
-func Closed(manual bool) *v1alpha1.SyncWindow {
-	return &v1alpha1.SyncWindow{Kind: "deny", Schedule: "* * * * *", Duration: "1h", Applications: []string{"*"}, ManualSync: manual}
 }

@@ -108,8 +108,11 @@ func TestAServerThatCannotBeReached(t *testing.T) {
 	}{
 		"an unknown CA": {argocdtest.Options{TLS: true}, apiclient.ClientOptions{}, "certificate signed by unknown authority"},
 		"a black hole":  {argocdtest.Options{Front: argocdtest.FrontBlackHole}, apiclient.ClientOptions{PlainText: true}, ""},
-		"a proxy for HTTP/1 where the client does not expect one": {
+		"a path that the client does not know": {
 			argocdtest.Options{RootPath: "argo-cd"}, apiclient.ClientOptions{PlainText: true}, "404",
+		},
+		"a proxy for HTTP/1 in plaintext": {
+			argocdtest.Options{Front: argocdtest.FrontHTTP1}, apiclient.ClientOptions{PlainText: true}, "",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -131,11 +134,19 @@ func TestAServerThatCannotBeReached(t *testing.T) {
 				if c.want == "" || err == nil || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("got %v, want %q", err, c.want)
 				}
-			case <-time.After(time.Second):
+			case <-time.After(waitFor(c.want)):
 				if c.want != "" {
 					t.Error("nothing happened for a second")
 				}
 			}
 		})
 	}
+}
+
+// waitFor is short where nothing is expected.
+func waitFor(want string) time.Duration {
+	if want == "" {
+		return 500 * time.Millisecond
+	}
+	return 20 * time.Second
 }
