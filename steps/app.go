@@ -48,6 +48,7 @@ func App() *cli.App {
 			newValidate(),
 			newCommitPush(),
 			newRevert(),
+			newArgoCDSync(),
 			newVersion(),
 			newCompletion(),
 			newBuildChild(),

@@ -161,6 +161,9 @@ func (c *CommitPush) Run(ctx context.Context, env *Env) (Result, error) {
 	if c.DryRun {
 		return result, nil
 	}
+	if record.Commit != done.Revision {
+		record.Revert = "" // of another release
+	}
 	record.Repo, record.Branch, record.Release, record.Job, record.Order = remote.URL(), c.git.branch, details.Release, p.trailers.Job, c.build.order
 	record.Base, record.Commit, record.Outcome = checkout.Base().String(), done.Revision, string(done.Outcome)
 	if len(done.Images) > 0 {

@@ -14,6 +14,7 @@ import (
 
 // The categories under which help and reference list flags; a step's own flags come first and have none.
 const (
+	categoryArgoCD  = "Argo CD"
 	categoryGit     = "Git"
 	categoryCommit  = "Commit"
 	categoryRelease = "Release"

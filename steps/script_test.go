@@ -14,15 +14,19 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"slipway/internal/argocdtest"
 	"slipway/internal/gitrepotest"
+	"slipway/internal/startup"
+	_ "slipway/internal/startup/untranslated" // before the SDK of Argo CD
 	"slipway/steps"
 )
 
 func TestMain(m *testing.M) {
+	startup.Done()
 	testscript.Main(m, map[string]func(){
 		"slipway": func() {
 			ctx, stop := steps.NotifyContext(context.Background())
-			code := steps.Main(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr, os.LookupEnv)
+			code := steps.Main(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr, startup.LookupEnv)
 			stop()
 			os.Exit(code)
 		},
@@ -47,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"exits":     exits,
 			"json":      jsonAt,
 			"gitserver": gitServer,
+			"argocd":    argoCD,
 		},
 	})
 }
@@ -54,6 +59,7 @@ func TestScripts(t *testing.T) {
 // setUpScript keeps the machine's own configuration out: a story must mean the same on every agent.
 func setUpScript(env *testscript.Env) error {
 	env.Values[gitServerKey{}] = new(*gitrepotest.Server)
+	env.Values[argoCDKey{}] = new(*argocdtest.Server)
 	for _, variable := range [][2]string{
 		{"HOME", filepath.Join(env.WorkDir, "no-home")},
 		{"XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "no-home")},

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 
+	"slipway/steps/internal/argocd"
 	"slipway/steps/internal/failure"
 	"slipway/steps/internal/redact"
 )
@@ -48,6 +49,8 @@ func (e *Env) Secret(names ...string) (string, error) {
 // addSecrets makes everything secret that a step could read later, before anything is printed. A pipe can be read only
 // once and is left to Secret, as are the errors of files.
 func addSecrets(secrets *redact.Redactor, lookupEnv func(string) (string, bool)) {
+	opts, _ := lookupEnv(argocdOpts)
+	secrets.Add(argocd.OptsSecrets(opts)...)
 	for _, variable := range secretVariables {
 		value, _ := lookupEnv(variable.name)
 		secrets.Add(value)

@@ -1,0 +1,422 @@
+package argocd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"slipway/steps/internal/failure"
+)
+
+// Contains says whether a commit is among those that a tip is made of, and known whether that could be found out.
+type Contains func(ctx context.Context, tip, revision string) (contains, known bool, err error)
+
+// Change is news of one resource, or of the operation, whose Resource is empty.
+type Change struct{ Resource, Sync, Health, Hook, Message string }
+
+// Follower brings one application to a revision. It carries out what Decide decides.
+type Follower struct {
+	Client  *Client
+	Request Request
+	// Contains answers what only Git knows; without it no other revision than the one asked for is accepted.
+	Contains Contains
+	// Report is told of every change, from one goroutine. It may be nil.
+	Report func(Change)
+	// Mask hides secrets in what pods have logged.
+	Mask func(string) string
+
+	ref      Ref
+	progress Progress
+	known    map[Key]Change
+	said     string
+	hooks    []Hook
+	checked  bool // the refused token a second time
+
+	mu     sync.Mutex
+	app    *Application
+	reason string
+	mine   bool // an operation of the release may be running
+}
+
+// Outcome is how a release has ended.
+type Outcome struct {
+	// Changed says that an operation was needed.
+	Changed bool
+	Notice  string
+	App     *Application
+}
+
+const (
+	// pollEvery is the safety net below the watch, whose events may be lost and which some proxies do not pass on.
+	pollEvery = 10 * time.Second
+	// reopenMax bounds the wait before a watch is opened again that ends at once, again and again.
+	reopenMax = 15 * time.Second
+	// recheckAfter is when a token that was refused is shown once more.
+	recheckAfter = 5 * time.Second
+)
+
+// NewFollower returns a follower of an application.
+func NewFollower(c *Client, ref Ref, r Request) *Follower {
+	return &Follower{Client: c, Request: r, ref: ref, progress: Progress{Relations: map[string]Relation{}}}
+}
+
+// Run returns when the application is as asked or will not be, with a transient error when the server cannot be reached, or
+// when ctx ends. After an error it may be run again and goes on where it was: a sync whose answer was lost is looked for, and
+// not asked for again.
+func (f *Follower) Run(ctx context.Context) (Outcome, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	app, err := f.first(ctx)
+	if isRefusedToken(err) {
+		if err = f.recheck(ctx, err); err == nil {
+			app, err = f.first(ctx)
+		}
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	w := newWatcher(ctx, f.Client, f.ref)
+	for {
+		f.see(ctx, app)
+		d := Decide(f.Request, f.progress, f.app, time.Now())
+		f.note(d)
+		switch d.Action {
+		case Done:
+			return Outcome{Changed: d.Changed, Notice: d.Notice, App: f.app}, nil
+		case Fail:
+			return Outcome{}, &failedError{ref: f.ref, err: d.Err}
+		case Wait:
+			app, err = w.next(d.Until)
+		default:
+			app, err = f.act(ctx, d)
+		}
+		if err = f.recheck(ctx, err); err != nil {
+			return Outcome{}, err
+		}
+	}
+}
+
+// failedError names the application in front of why it failed.
+type failedError struct {
+	ref Ref
+	err error
+}
+
+func (e *failedError) Error() string { return fmt.Sprintf("application %s: %v", e.ref, e.err) }
+
+func (e *failedError) Unwrap() error { return e.err }
+
+// Plan says what Run would do first. It writes nothing and does not even ask for a comparison with Git.
+func (f *Follower) Plan(ctx context.Context) (Decision, *Application, error) {
+	app, err := f.Client.Get(ctx, f.ref)
+	for err == nil {
+		f.see(ctx, app)
+		d := Decide(f.Request, f.progress, f.app, time.Now())
+		switch d.Action {
+		case Ask:
+			if err = f.ask(ctx, d.Revision); f.progress.Relations[d.Revision] == Unrelated {
+				f.progress.Relations[d.Revision] = Unknown // until Git has been compared again
+			}
+		case Fail:
+			return d, app, &failedError{ref: f.ref, err: d.Err}
+		default:
+			return d, app, nil
+		}
+	}
+	return Decision{}, nil, err
+}
+
+// first reads the application, the first time after a comparison with Git.
+func (f *Follower) first(ctx context.Context) (*Application, error) {
+	if f.app == nil {
+		return f.refresh(ctx)
+	}
+	return f.Client.Get(ctx, f.ref)
+}
+
+func (f *Follower) refresh(ctx context.Context) (*Application, error) {
+	app, err := f.Client.Refresh(ctx, f.ref)
+	if err == nil {
+		f.progress.Refreshed = time.Now()
+	}
+	return app, err
+}
+
+// see takes a state in, unless it is older than what is known: a watch may lag behind an answer. nil says that time has passed.
+func (f *Follower) see(ctx context.Context, app *Application) {
+	if app != nil && (f.app == nil || !app.olderThan(f.app)) {
+		f.ref.Project = app.Project
+		f.tell(app)
+		f.collectHooks(ctx, app)
+		f.mu.Lock()
+		f.app = app
+		running := app.running()
+		f.mine = running != nil && running.ID == f.Request.ID
+		f.mu.Unlock()
+	}
+	f.checked = f.checked && app == nil
+	f.progress = f.progress.Observe(f.app, time.Now())
+}
+
+func (f *Follower) note(d Decision) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reason = d.Reason
+	if d.Err != nil {
+		f.reason = d.Err.Error()
+	}
+}
+
+// Waiting says what is being waited for, for a heartbeat and for the end of the deadline. It may be called while Run runs.
+func (f *Follower) Waiting() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.reason == "" {
+		return "the server's first answer"
+	}
+	return f.reason
+}
+
+// App is the last state that was seen, or nil. It may be called while Run runs.
+func (f *Follower) App() *Application {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.app
+}
+
+// Abort ends an operation of this release that is still running.
+func (f *Follower) Abort(ctx context.Context) error {
+	f.mu.Lock()
+	mine := f.mine
+	f.mu.Unlock()
+	if !mine {
+		return nil
+	}
+	return f.Client.Terminate(ctx, f.ref)
+}
+
+// recheck asks once more when the token was refused, which a server that is just starting may do in error.
+func (f *Follower) recheck(ctx context.Context, err error) error {
+	if err == nil || !isRefusedToken(err) || f.checked {
+		return err
+	}
+	f.checked = true
+	timer := time.NewTimer(recheckAfter)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), err)
+	case <-timer.C:
+		return nil
+	}
+}
+
+// act does what was decided and returns the application afterwards, where that is known.
+func (f *Follower) act(ctx context.Context, d Decision) (*Application, error) {
+	switch d.Action {
+	case Ask:
+		return nil, f.ask(ctx, d.Revision)
+	case Refresh:
+		f.progress.Refreshes++
+		return f.refresh(ctx)
+	case Terminate:
+		f.progress.Terminated = d.Revision
+		if err := f.Client.Terminate(ctx, f.ref); err != nil {
+			return nil, err
+		}
+		return f.Client.Get(ctx, f.ref)
+	default:
+		return f.start(ctx, d.Sync)
+	}
+}
+
+func (f *Follower) ask(ctx context.Context, revision string) error {
+	answer := Unknown
+	if f.Contains != nil {
+		contains, known, err := f.Contains(ctx, revision, f.Request.Revision)
+		switch {
+		case err != nil:
+			return fmt.Errorf("commit %s: %w", short(revision), err)
+		case contains:
+			answer = Descendant
+		case known:
+			answer = Unrelated
+		}
+	}
+	f.progress.Relations[revision] = answer
+	return nil
+}
+
+// start asks for the operation. Whatever goes wrong is followed by another look: only what the application says tells whether
+// an answer that was lost was a yes.
+func (f *Follower) start(ctx context.Context, s SyncRequest) (*Application, error) {
+	f.mu.Lock()
+	f.mine = true
+	f.mu.Unlock()
+	f.progress.NotBefore = time.Now().Add(time.Second)
+	app, err := f.Client.Sync(ctx, f.ref, s)
+	switch {
+	case err == nil:
+		f.progress.Syncs++
+		f.progress.Refreshes = 0
+		f.progress.unresolved = 0
+		if errors.Is(f.progress.Refusal, ErrWindow) {
+			f.progress.Refusal = nil
+		}
+		return app, nil
+	case errors.Is(err, ErrInProgress):
+	case errors.Is(err, ErrAutomated) && !errors.Is(f.progress.Refusal, ErrAutomated):
+		f.progress.Refusal, f.progress.NotBefore = ErrAutomated, time.Time{}
+	case errors.Is(err, ErrWindow):
+		if !f.Request.WaitForWindow {
+			return nil, f.describeWindow(ctx, err)
+		}
+		f.progress.Refusal, f.progress.NotBefore = ErrWindow, time.Now().Add(windowEvery)
+	case errors.Is(err, ErrUnresolved) && f.progress.unresolved < resolveTries:
+		f.progress.unresolved++
+		f.progress.NotBefore = time.Now().Add(resolveEvery)
+	case errors.Is(err, ErrUnresolved):
+		return nil, &failure.Error{Kind: failure.Failure, Hint: "check that Argo CD can reach the repository", Err: errors.New(err.Error())}
+	default:
+		return nil, err
+	}
+	return f.Client.Get(ctx, f.ref)
+}
+
+// describeWindow says which windows there are, if the server tells.
+func (f *Follower) describeWindow(ctx context.Context, err error) error {
+	windows, _, failed := f.Client.Windows(ctx, f.ref)
+	if failed != nil || len(windows) == 0 {
+		return err
+	}
+	w := windows[0]
+	return fmt.Errorf("%w: %s %q for %s", err, w.Kind, w.Schedule, w.Duration)
+}
+
+// tell reports what has changed since the last look; the first look is where changes begin.
+func (f *Follower) tell(app *Application) {
+	now := map[Key]Change{}
+	for _, r := range app.Resources {
+		now[r.Key] = Change{Resource: r.Key.String(), Sync: r.Sync, Health: r.Health, Message: r.Message}
+	}
+	if op := app.running(); op != nil {
+		for _, r := range op.Results {
+			c := now[r.Key]
+			c.Resource = r.Key.String()
+			if r.Hook != "" {
+				c.Hook = r.Hook + " " + r.HookPhase
+			}
+			if c.Message == "" {
+				c.Message = r.Message
+			}
+			now[r.Key] = c
+		}
+	}
+	if f.known != nil && f.Report != nil {
+		f.report(app, now)
+	}
+	f.known = now
+}
+
+func (f *Follower) report(app *Application, now map[Key]Change) {
+	if said := f.operationText(app); said != f.said {
+		f.said = said
+		f.Report(Change{Message: said})
+	}
+	for _, key := range sortedKeys(now) {
+		if c := now[key]; c != f.known[key] {
+			f.Report(c)
+		}
+	}
+}
+
+// operationText leaves the message out while it runs: that names one resource after the other, which have lines of their own.
+func (f *Follower) operationText(app *Application) string {
+	switch op := app.running(); {
+	case op != nil:
+		return fmt.Sprintf("operation of %s to %s: %s", op.who(), short(revisionAt(op.Revisions, app.positions(f.Request.Repo))), op.Phase)
+	case app.State != nil:
+		return fmt.Sprintf("operation %s%s", app.State.Phase, saying(app.State.Message))
+	}
+	return ""
+}
+
+// watcher merges the watch with polling. A watch that ends, for whatever reason, is opened again after the next poll, which
+// says authoritatively whether something is wrong.
+type watcher struct {
+	ctx    context.Context
+	client *Client
+	ref    Ref
+	seen   chan *Application
+	ended  chan struct{}
+	open   bool
+	opened time.Time
+	deaths int // how often in a row it has ended soon
+	poll   time.Time
+}
+
+func newWatcher(ctx context.Context, c *Client, ref Ref) *watcher {
+	w := &watcher{ctx: ctx, client: c, ref: ref, seen: make(chan *Application), ended: make(chan struct{})}
+	w.start()
+	return w
+}
+
+func (w *watcher) start() {
+	w.open, w.opened, w.poll = true, time.Now(), time.Now().Add(pollEvery)
+	go func() {
+		// Why it ended is of no interest: the poll that follows finds out.
+		_ = w.client.Watch(w.ctx, w.ref, func(a *Application) {
+			select {
+			case w.seen <- a:
+			case <-w.ctx.Done():
+			}
+		})
+		select {
+		case w.ended <- struct{}{}:
+		case <-w.ctx.Done():
+		}
+	}()
+}
+
+// next returns the next state, or nil when until has come.
+func (w *watcher) next(until time.Time) (*Application, error) {
+	for {
+		at := w.poll
+		if !until.IsZero() && until.Before(at) {
+			at = until
+		}
+		timer := time.NewTimer(time.Until(at))
+		select {
+		case a := <-w.seen:
+			timer.Stop()
+			return a, nil
+		case <-w.ended:
+			timer.Stop()
+			w.open = false
+			if time.Since(w.opened) > reopenMax {
+				w.deaths = 0
+			}
+			w.poll = time.Now().Add(min(time.Second<<min(w.deaths, 4), reopenMax))
+			w.deaths++
+		case <-timer.C:
+			if at.Equal(until) && at.Before(w.poll) {
+				return nil, nil
+			}
+			return w.look()
+		case <-w.ctx.Done():
+			timer.Stop()
+			return nil, w.ctx.Err()
+		}
+	}
+}
+
+func (w *watcher) look() (*Application, error) {
+	a, err := w.client.Get(w.ctx, w.ref)
+	w.poll = time.Now().Add(pollEvery)
+	if err == nil && !w.open {
+		w.start()
+	}
+	return a, err
+}
