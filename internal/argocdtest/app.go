@@ -2,6 +2,7 @@ package argocdtest
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -155,6 +156,40 @@ func (s *Server) EditApp(qualified string, edit func(*v1alpha1.Application)) err
 	s.update(a, edit)
 	a.kick()
 	return nil
+}
+
+// RemoveApp deletes an application; what it has brought into the cluster is forgotten.
+func (s *Server) RemoveApp(qualified string) error {
+	a, err := s.find(qualified)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.apps, a.key)
+	s.store(a, a.current.DeepCopy(), watch.Deleted)
+	a.kick()
+	return nil
+}
+
+// Await returns an application as soon as it is as wanted.
+func (s *Server) Await(ctx context.Context, qualified string, wanted func(*v1alpha1.Application) bool) (*v1alpha1.Application, error) {
+	a, err := s.find(qualified)
+	if err != nil {
+		return nil, err
+	}
+	sub, unsubscribe := s.subscribe()
+	defer unsubscribe()
+	for app := s.snapshot(a); ; app = s.snapshot(a) {
+		if wanted(app) {
+			return app, nil
+		}
+		select {
+		case <-ctx.Done():
+			return app, fmt.Errorf("argo cd test server: application %s: %w", qualified, ctx.Err())
+		case <-sub.events:
+		}
+	}
 }
 
 func (s *Server) find(qualified string) (*application, error) {

@@ -101,11 +101,11 @@ func (s *Server) verify(token string) (jwt.MapClaims, error) {
 	defer s.mu.Unlock()
 	switch {
 	case !claims.VerifyExpiresAt(now, false):
-		return nil, errors.New("Token is expired") //nolint:staticcheck // as the library has it
+		return nil, errors.New("Token is expired")
 	case !claims.VerifyIssuedAt(now, false):
-		return nil, errors.New("Token used before issued") //nolint:staticcheck // as the library has it
+		return nil, errors.New("Token used before issued")
 	case !claims.VerifyNotBefore(now, false):
-		return nil, errors.New("Token is not valid yet") //nolint:staticcheck // as the library has it
+		return nil, errors.New("Token is not valid yet")
 	case s.revoked[token]:
 		return nil, errors.New("token is revoked, please re-login")
 	}

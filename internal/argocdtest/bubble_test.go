@@ -22,6 +22,7 @@ import (
 // bubble is a server in memory within a synctest bubble, its client, and a Git server outside, which answers in real time.
 type bubble struct {
 	*argocdtest.Server
+	t    *testing.T
 	apps applicationpkg.ApplicationServiceClient
 	ctx  context.Context
 	git  *gitrepotest.Server
@@ -29,7 +30,7 @@ type bubble struct {
 }
 
 // inBubble runs a test in whose time nothing takes long.
-func inBubble(t *testing.T, o argocdtest.Options, files map[string]string, test func(t *testing.T, b *bubble)) {
+func inBubble(t *testing.T, o argocdtest.Options, files map[string]string, test func(b *bubble)) {
 	t.Helper()
 	git, url := gitops(t, files)
 	synctest.Test(t, func(t *testing.T) {
@@ -43,12 +44,12 @@ func inBubble(t *testing.T, o argocdtest.Options, files map[string]string, test 
 		}
 		defer func() { _ = conn.Close() }()
 		ctx := metadata.AppendToOutgoingContext(t.Context(), "token", s.Token("admin", time.Time{}))
-		test(t, &bubble{s, applicationpkg.NewApplicationServiceClient(conn), ctx, git, url})
+		test(&bubble{s, t, applicationpkg.NewApplicationServiceClient(conn), ctx, git, url})
 	})
 }
 
-func (b *bubble) add(t *testing.T, a argocdtest.App) {
-	t.Helper()
+func (b *bubble) add(a argocdtest.App) {
+	b.t.Helper()
 	if a.Name == "" {
 		a.Name = "web"
 	}
@@ -56,35 +57,33 @@ func (b *bubble) add(t *testing.T, a argocdtest.App) {
 		a.Repo, a.Path, a.Revision = b.url, "overlays/prod", "main"
 	}
 	if err := b.AddApp(a); err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
 }
 
 // push commits a change of the deployment's image, and more files, and returns the commit.
-func (b *bubble) push(t *testing.T, tag string, more map[string]string) string {
-	t.Helper()
+func (b *bubble) push(tag string, more map[string]string) string {
+	b.t.Helper()
 	files := map[string]string{"overlays/prod/deployment.yaml": deploymentOf(tag)}
 	for name, content := range more {
 		files[name] = content
 	}
 	commit, err := b.git.Commit("gitops", gitrepotest.Commit{Message: "Release " + tag, Files: files})
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
 	return commit
 }
 
-func (b *bubble) sync(t *testing.T, name, commit string, edits ...func(*applicationpkg.ApplicationSyncRequest)) {
-	t.Helper()
-	if _, err := b.trySync(name, commit, edits...); err != nil {
-		t.Fatal(err)
+func (b *bubble) sync(commit string, edits ...func(*applicationpkg.ApplicationSyncRequest)) {
+	b.t.Helper()
+	if _, err := b.trySync(commit, edits...); err != nil {
+		b.t.Fatal(err)
 	}
 }
 
-func (b *bubble) trySync(
-	name, commit string, edits ...func(*applicationpkg.ApplicationSyncRequest),
-) (*v1alpha1.Application, error) {
-	r := &applicationpkg.ApplicationSyncRequest{Name: &name}
+func (b *bubble) trySync(commit string, edits ...func(*applicationpkg.ApplicationSyncRequest)) (*v1alpha1.Application, error) {
+	r := &applicationpkg.ApplicationSyncRequest{Name: new("web")}
 	if commit != "" {
 		r.Revision = &commit
 	}
@@ -95,22 +94,22 @@ func (b *bubble) trySync(
 }
 
 // after lets time pass, waits for what comes of that and returns the application.
-func (b *bubble) after(t *testing.T, d time.Duration) *v1alpha1.Application {
-	t.Helper()
+func (b *bubble) after(d time.Duration) *v1alpha1.Application {
+	b.t.Helper()
 	<-time.After(d)
 	synctest.Wait()
 	return b.App("web")
 }
 
 func TestAWorkloadIsProgressingForAsLongAsItIsSaid(t *testing.T) {
-	inBubble(t, argocdtest.Options{ProgressingFor: 5 * time.Minute}, nil, func(t *testing.T, b *bubble) {
-		b.add(t, argocdtest.App{Deployed: true})
-		b.sync(t, "web", b.push(t, "2", nil))
-		if app := b.after(t, 4*time.Minute); app.Status.Health.Status != health.HealthStatusProgressing {
-			t.Errorf("after 4 minutes it is %s", app.Status.Health.Status)
+	inBubble(t, argocdtest.Options{ProgressingFor: 5 * time.Minute}, nil, func(b *bubble) {
+		b.add(argocdtest.App{Deployed: true})
+		b.sync(b.push("2", nil))
+		if app := b.after(4 * time.Minute); app.Status.Health.Status != health.HealthStatusProgressing {
+			b.t.Errorf("after 4 minutes it is %s", app.Status.Health.Status)
 		}
-		if app := b.after(t, 2*time.Minute); app.Status.Health.Status != health.HealthStatusHealthy {
-			t.Errorf("after 6 minutes it is %s", app.Status.Health.Status)
+		if app := b.after(2 * time.Minute); app.Status.Health.Status != health.HealthStatusHealthy {
+			b.t.Errorf("after 6 minutes it is %s", app.Status.Health.Status)
 		}
 	})
 }

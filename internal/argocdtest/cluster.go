@@ -29,6 +29,20 @@ func (s *Server) Rollout(qualified string, decide func(Workload) Outcome) error 
 
 // Edit changes an object in the cluster behind the back of Git, as kubectl edit does. The object is named by kind and name.
 func (s *Server) Edit(qualified, kind, name string, edit func(map[string]any)) error {
+	return s.withLive(qualified, kind, name, func(live *liveObject) {
+		live.object = live.object.DeepCopy()
+		edit(live.object.Object)
+	})
+}
+
+// Become makes an object in the cluster, named by kind and name, go through stages although nobody has changed it.
+func (s *Server) Become(qualified, kind, name string, o Outcome) error {
+	return s.withLive(qualified, kind, name, func(live *liveObject) {
+		live.stages, live.changed = o.Stages, time.Now()
+	})
+}
+
+func (s *Server) withLive(qualified, kind, name string, change func(*liveObject)) error {
 	a, err := s.find(qualified)
 	if err != nil {
 		return err
@@ -37,8 +51,7 @@ func (s *Server) Edit(qualified, kind, name string, edit func(map[string]any)) e
 	defer s.mu.Unlock()
 	for key, live := range a.live {
 		if key.kind == kind && key.name == name {
-			live.object = live.object.DeepCopy()
-			edit(live.object.Object)
+			change(live)
 			a.kick()
 			return nil
 		}

@@ -47,7 +47,7 @@ func (s *Server) ask(a *application, level comparison) {
 
 // control looks at an application whenever something has happened to it or is due.
 func (s *Server) control(a *application) {
-	for s.ctx.Err() == nil {
+	for s.ctx.Err() == nil && s.exists(a) {
 		due := s.look(a)
 		timer := time.NewTimer(time.Until(due))
 		select {
@@ -57,6 +57,12 @@ func (s *Server) control(a *application) {
 		}
 		timer.Stop()
 	}
+}
+
+func (s *Server) exists(a *application) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.apps[a.key] == a
 }
 
 // look does what there is to do now and returns when to look again.
@@ -104,7 +110,7 @@ func (s *Server) neededComparison(a *application) comparison {
 	switch {
 	case refresh, !comparedToSpec(app):
 		return compareForced
-	case app.Status.ReconciledAt == nil, s.now().After(app.Status.ReconciledAt.Add(s.options.Resync)):
+	case app.Status.ReconciledAt == nil, !s.now().Before(app.Status.ReconciledAt.Add(s.options.Resync)):
 		return max(level, compareLatest)
 	}
 	return level

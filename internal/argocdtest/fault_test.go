@@ -121,17 +121,20 @@ func TestFaultsOfStreams(t *testing.T) {
 		err      error
 	}
 	s := deployed(t, argocdtest.Options{})
-	watch := func(t *testing.T, apps applicationpkg.ApplicationServiceClient) received {
+	// watch gives up when nothing has followed so many messages for a while; fewer than none is never.
+	watch := func(t *testing.T, apps applicationpkg.ApplicationServiceClient, most int) received {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		defer time.AfterFunc(300*time.Millisecond, cancel).Stop()
 		stream, err := apps.Watch(ctx, &applicationpkg.ApplicationQuery{Name: new("web")})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var r received
 		for {
+			if r.messages == most {
+				time.AfterFunc(200*time.Millisecond, cancel)
+			}
 			if _, r.err = stream.Recv(); r.err != nil {
 				return r
 			}
@@ -152,7 +155,7 @@ func TestFaultsOfStreams(t *testing.T) {
 	}{
 		"no fault":                     {argocdtest.Fault{}, 2, codes.Canceled, codes.Canceled},
 		"a cut":                        {argocdtest.CutAfter(1), 1, codes.Unavailable, codes.Unknown},
-		"a cut after a while":          {argocdtest.Fault{CutIn: 100 * time.Millisecond}, 2, codes.Unavailable, codes.Unknown},
+		"a cut after a while":          {argocdtest.Fault{CutIn: time.Second}, 2, codes.Unavailable, codes.Unknown},
 		"an end":                       {argocdtest.EndAfter(2), 2, codes.OK, codes.OK},
 		"silence":                      {argocdtest.Mute(0), 0, codes.Canceled, codes.Canceled},
 		"silence after the first":      {argocdtest.Mute(1), 1, codes.Canceled, codes.Canceled},
@@ -167,7 +170,11 @@ func TestFaultsOfStreams(t *testing.T) {
 				if kind == "gRPC-web" {
 					want = c.web
 				}
-				got := watch(t, client)
+				most := -1
+				if want == codes.Canceled {
+					most = c.messages
+				}
+				got := watch(t, client, most)
 				code := status.Code(got.err)
 				switch {
 				case errors.Is(got.err, io.EOF):

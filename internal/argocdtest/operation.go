@@ -13,6 +13,17 @@ import (
 
 var errInProgress = status.Error(codes.FailedPrecondition, "another operation is already in progress")
 
+// SyncAs starts a sync of an application as somebody else does, of a commit or, if that is empty, of its revision.
+func (s *Server) SyncAs(qualified, account, commit string) error {
+	a, err := s.find(qualified)
+	if err != nil {
+		return err
+	}
+	return s.setOperation(a, v1alpha1.Operation{
+		Sync: &v1alpha1.SyncOperation{Revision: commit}, InitiatedBy: v1alpha1.OperationInitiator{Username: account},
+	})
+}
+
 // setOperation asks the controller for an operation. operationState is nil from then on until the controller has begun.
 func (s *Server) setOperation(a *application, op v1alpha1.Operation) error {
 	refused := false

@@ -210,7 +210,7 @@ func unpack(archive []byte) (filesys.FileSystem, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := files.WriteFile(path.Join("/", header.Name), content); err != nil {
+		if err := files.WriteFile(path.Clean("/"+header.Name), content); err != nil {
 			return nil, err
 		}
 	}
@@ -218,7 +218,7 @@ func unpack(archive []byte) (filesys.FileSystem, error) {
 
 func (r *repositories) git(ctx context.Context, args ...string) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd := exec.CommandContext(ctx, "git", args...) //nolint:gosec // the arguments are those of tests
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = r.env, r.root, &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("`git %s` failed %w: %s", args[0], err, strings.TrimSpace(stderr.String()))

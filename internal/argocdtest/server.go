@@ -121,6 +121,8 @@ func (s *Server) serve(listener net.Listener) {
 		ErrorLog:    log.New(io.Discard, "", 0),
 		Protocols:   s.protocols(),
 		ConnContext: s.withConnection,
+
+		ReadHeaderTimeout: time.Minute,
 	}
 	server, secured := s.http, s.options.TLS
 	if s.options.Front == FrontBlackHole {

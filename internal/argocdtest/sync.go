@@ -235,10 +235,10 @@ func (r *run) fail(hooks []*task, message string) {
 		for _, t := range waiting {
 			if t.pending() {
 				r.perform(t)
+				r.a.kick()
 			}
 		}
 		r.waitFor(waiting)
-		r.a.kick()
 		return
 	}
 	r.state.Phase, r.state.Message = common.OperationFailed, message
