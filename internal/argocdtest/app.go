@@ -240,12 +240,15 @@ func (a *application) kick() {
 	}
 }
 
+// watchBuffer is how many events are kept for a slow reader of a watch before events are dropped.
+const watchBuffer = 1000
+
 type subscriber struct {
 	events chan *v1alpha1.ApplicationWatchEvent
 }
 
 func (s *Server) subscribe() (sub *subscriber, unsubscribe func()) {
-	sub = &subscriber{make(chan *v1alpha1.ApplicationWatchEvent, s.options.WatchBuffer)}
+	sub = &subscriber{make(chan *v1alpha1.ApplicationWatchEvent, watchBuffer)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.subscribers[sub] = struct{}{}

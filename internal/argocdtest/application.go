@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
@@ -115,17 +114,16 @@ func (v *applicationService) List(ctx context.Context, q *applicationpkg.Applica
 	if err != nil {
 		return nil, fmt.Errorf("error parsing the selector: %w", err)
 	}
-	list := &v1alpha1.ApplicationList{}
+	list, latest := &v1alpha1.ApplicationList{}, 0
 	for _, app := range v.s.list() {
 		if (q.GetAppNamespace() != "" && app.Namespace != q.GetAppNamespace()) || (q.Name != nil && app.Name != q.GetName()) ||
 			(q.GetRepo() != "" && app.Spec.GetSource().RepoURL != q.GetRepo()) || !v.visible(ctx, app, projectsOf(q), selector) {
 			continue
 		}
 		list.Items = append(list.Items, *app)
-		list.ResourceVersion = strconv.Itoa(max(versionOf(app), versionOf(&v1alpha1.Application{ObjectMeta: metav1.ObjectMeta{
-			ResourceVersion: list.ResourceVersion,
-		}})))
+		latest = max(latest, versionOf(app))
 	}
+	list.ResourceVersion = strconv.Itoa(latest)
 	return list, nil
 }
 

@@ -595,6 +595,19 @@ func TestARefreshIsAnsweredOnceTheAnnotationIsGone(t *testing.T) {
 	})
 }
 
+func TestGitMayBeToldWhereARepositoryIs(t *testing.T) {
+	git, _ := gitops(t, nil)
+	s := argocdtest.New(t, argocdtest.Options{GitEnv: []string{
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=url." + strings.TrimSuffix(git.URL("gitops"), "gitops.git") + ".insteadOf",
+		"GIT_CONFIG_VALUE_0=https://git.example.com/team/",
+	}})
+	app := argocdtest.App{Name: "web", Repo: "https://git.example.com/team/gitops.git", Path: "overlays/prod", Deployed: true}
+	if err := s.AddApp(app); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, s.App("web"), "Succeeded Synced Healthy")
+}
+
 func TestAnApplicationThatIsRemovedIsNotFound(t *testing.T) {
 	inBubble(t, argocdtest.Options{}, nil, func(b *bubble) {
 		b.add(argocdtest.App{Deployed: true})

@@ -41,8 +41,6 @@ type Options struct {
 	Resync time.Duration
 	// DeletionFor is how long a hook that its policy deletes can still be found with its logs, 1 second if zero.
 	DeletionFor time.Duration
-	// WatchBuffer is how many events are kept for a slow reader of a watch before events are dropped, 1000 if zero.
-	WatchBuffer int
 }
 
 // Front is what stands between the client and the server.
@@ -73,9 +71,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.DeletionFor == 0 {
 		o.DeletionFor = time.Second
-	}
-	if o.WatchBuffer == 0 {
-		o.WatchBuffer = 1000
 	}
 	return o
 }
