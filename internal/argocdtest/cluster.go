@@ -15,7 +15,7 @@ import (
 )
 
 // Rollout decides what becomes of the workloads of an application that change from now on. Without it, and for what it
-// returns no stages for, they become healthy after Options.ProgressingFor.
+// returns no stages for, they become healthy after Options.ProgressingFor. The function must not call the server.
 func (s *Server) Rollout(qualified string, decide func(Workload) Outcome) error {
 	a, err := s.find(qualified)
 	if err != nil {
