@@ -48,6 +48,7 @@ func App() *cli.App {
 			newValidate(),
 			newCommitPush(),
 			newRevert(),
+			newRelease(),
 			newArgoCDSync(),
 			newVersion(),
 			newCompletion(),

@@ -68,23 +68,11 @@ type applicationError struct {
 
 func newArgoCDSync() *cli.Command {
 	s := &ArgoCDSync{}
-	flags := []cli.Flag{
-		stringSliceFlag(&s.Apps, "app", "an application, as NAME or NAMESPACE/NAME"),
-		stringFlag(&s.Selector, "selector", "", "the labels of the applications, as in app=shop,tier!=db"),
-		stringFlag(&s.Project, "project", "", "the project of the applications; what it holds only is looked at"),
+	flags := append(s.flags(),
 		stringFlag(&s.Revision, "revision", "", "the commit that the applications must be at; that of the record by default"),
 		stringFlag(&s.Record, "record", defaultRecord, "the record of commit-push or revert"),
-		durationFlag(&s.Timeout, "timeout", 10*time.Minute, "give up waiting after this time"),
-		boolFlag(&s.Prune, "prune", "delete what Git no longer has, as applications do whose own policy says so"),
-		boolFlag(&s.Exact, "exact", "accept no later commit instead, even if it contains this one"),
-		durationFlag(&s.DegradedGrace, "degraded-grace", 90*time.Second, "let an application be degraded for so long before it has failed"),
-		durationFlag(&s.Settle, "settle", 5*time.Second, "let an application stay healthy for so long before it is"),
-		durationFlag(&s.TerminateAfter, "terminate-after", 0, "end operations of others that are in the way for so long; never by default"),
-		boolFlag(&s.TerminateOnAbort, "terminate-on-abort", "end the operation when the step is interrupted"),
-		boolFlag(&s.NoWait, "no-wait", "be content with an operation that has started"),
-		boolFlag(&s.WaitForWindow, "wait-for-window", "wait for a sync window to let the operation start"),
 		boolFlag(&s.DryRun, "dry-run", "say what would be done, and do nothing"),
-	}
+	)
 	flags = append(flags, s.argocd.flags()...)
 	flags = append(flags, slices.DeleteFunc(s.git.flags("the repository of the revision; that of the record by default", ""), func(f cli.Flag) bool {
 		return f.Names()[0] == "branch"
@@ -100,6 +88,24 @@ wrong is explained down to events and logs of pods.
 Unchanged if everything was so already. Never changes the application itself.`,
 		Flags: flags,
 	}, withRetry)
+}
+
+// flags say which applications are meant, and what to wait for.
+func (s *ArgoCDSync) flags() []cli.Flag {
+	return []cli.Flag{
+		stringSliceFlag(&s.Apps, "app", "an application, as NAME or NAMESPACE/NAME"),
+		stringFlag(&s.Selector, "selector", "", "the labels of the applications, as in app=shop,tier!=db"),
+		stringFlag(&s.Project, "project", "", "the project of the applications; what it holds only is looked at"),
+		durationFlag(&s.Timeout, "timeout", 10*time.Minute, "give up waiting after this time"),
+		boolFlag(&s.Prune, "prune", "delete what Git no longer has, as applications do whose own policy says so"),
+		boolFlag(&s.Exact, "exact", "accept no later commit instead, even if it contains this one"),
+		durationFlag(&s.DegradedGrace, "degraded-grace", 90*time.Second, "let an application be degraded for so long before it has failed"),
+		durationFlag(&s.Settle, "settle", 5*time.Second, "let an application stay healthy for so long before it is"),
+		durationFlag(&s.TerminateAfter, "terminate-after", 0, "end operations of others that are in the way for so long; never by default"),
+		boolFlag(&s.TerminateOnAbort, "terminate-on-abort", "end the operation when the step is interrupted"),
+		boolFlag(&s.NoWait, "no-wait", "be content with an operation that has started"),
+		boolFlag(&s.WaitForWindow, "wait-for-window", "wait for a sync window to let the operation start"),
+	}
 }
 
 // fullHash is what Argo CD takes for a commit without asking Git, where a shorter one would be ambiguous.
@@ -118,9 +124,23 @@ func (s *ArgoCDSync) Run(ctx context.Context, env *Env) (Result, error) {
 		return Result{}, s.timedOut(limited, err, "Argo CD has not answered")
 	}
 	defer func() { _ = client.Close() }()
+	details, err := s.sync(ctx, limited, env, client, request, repo)
+	if err != nil {
+		if details != nil {
+			err = &detailedError{error: err, details: details}
+		}
+		return Result{}, err
+	}
+	return Result{Step: "argocd-sync", Outcome: details.outcome(), Details: details}, nil
+}
+
+// sync releases over an open connection, for as long as limited lasts. The details are nil where nothing was looked at.
+func (s *ArgoCDSync) sync(
+	ctx, limited context.Context, env *Env, client *argocd.Client, request argocd.Request, repo string,
+) (*argocdSyncDetails, error) {
 	refs, err := s.refs(limited, env, client)
 	if err != nil {
-		return Result{}, s.timedOut(limited, err, "the applications were not listed")
+		return nil, s.timedOut(limited, err, "the applications were not listed")
 	}
 	all := &syncing{step: s, env: env}
 	for _, ref := range refs {
@@ -131,26 +151,20 @@ func (s *ArgoCDSync) Run(ctx context.Context, env *Env) (Result, error) {
 		}
 		all.add(ref, follower)
 	}
-	details := argocdSyncDetails{Revision: request.Revision, DryRun: s.DryRun, Applications: all.run(ctx, limited)}
-	result := Result{Step: "argocd-sync", Outcome: Unchanged, Details: details}
-	for _, report := range details.Applications {
-		if report.Outcome == Changed {
-			result.Outcome = Changed
-		}
+	return &argocdSyncDetails{Revision: request.Revision, DryRun: s.DryRun, Applications: all.run(ctx, limited)}, all.failed()
+}
+
+func (d *argocdSyncDetails) outcome() Outcome {
+	if slices.ContainsFunc(d.Applications, func(a applicationReport) bool { return a.Outcome == Changed }) {
+		return Changed
 	}
-	if err := all.failed(); err != nil {
-		return Result{}, &detailedError{error: err, details: details}
-	}
-	return result, nil
+	return Unchanged
 }
 
 // request takes what the flags leave out from the record.
 func (s *ArgoCDSync) request() (argocd.Request, string, error) {
-	if (len(s.Apps) == 0) == (s.Selector == "") {
-		return argocd.Request{}, "", failure.New(failure.Usage, "name applications with --app, or their labels with --selector", "give either --app or --selector")
-	}
-	if s.Timeout <= 0 || s.Settle < 0 || s.DegradedGrace < 0 || s.TerminateAfter < 0 {
-		return argocd.Request{}, "", failure.New(failure.Usage, "", "--timeout must be above zero, and no other duration below")
+	if err := s.check(); err != nil {
+		return argocd.Request{}, "", err
 	}
 	record := release.Record{}
 	if s.Revision == "" || s.git.repo == "" {
@@ -159,10 +173,7 @@ func (s *ArgoCDSync) request() (argocd.Request, string, error) {
 			return argocd.Request{}, "", err
 		}
 	}
-	r := argocd.Request{
-		Revision: s.Revision, Exact: s.Exact, Prune: s.Prune, NoWait: s.NoWait, WaitForWindow: s.WaitForWindow,
-		Settle: s.Settle, Grace: s.DegradedGrace, TerminateAfter: s.TerminateAfter,
-	}
+	r := s.wanted(s.Revision)
 	recorded := cmp.Or(record.Revert, record.Commit)
 	if r.Revision == "" {
 		r.Revision = recorded
@@ -183,6 +194,23 @@ func (s *ArgoCDSync) request() (argocd.Request, string, error) {
 	}
 	r.Repo = repo
 	return r, repo, nil
+}
+
+func (s *ArgoCDSync) check() error {
+	if (len(s.Apps) == 0) == (s.Selector == "") {
+		return failure.New(failure.Usage, "name applications with --app, or their labels with --selector", "give either --app or --selector")
+	}
+	if s.Timeout <= 0 || s.Settle < 0 || s.DegradedGrace < 0 || s.TerminateAfter < 0 {
+		return failure.New(failure.Usage, "", "--timeout must be above zero, and no other duration below")
+	}
+	return nil
+}
+
+func (s *ArgoCDSync) wanted(revision string) argocd.Request {
+	return argocd.Request{
+		Revision: revision, Exact: s.Exact, Prune: s.Prune, NoWait: s.NoWait, WaitForWindow: s.WaitForWindow,
+		Settle: s.Settle, Grace: s.DegradedGrace, TerminateAfter: s.TerminateAfter,
+	}
 }
 
 // timedOut tells the end of --timeout from the end of retries.

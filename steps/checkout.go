@@ -3,6 +3,7 @@ package steps
 import (
 	"context"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -49,12 +50,9 @@ it is not. Run again it is unchanged, or brought to the newest commit; changes t
 func (c *Checkout) Run(ctx context.Context, env *Env) (Result, error) {
 	var paths []string
 	for _, p := range c.Paths {
-		clean := path.Clean("/" + p)[1:]
-		if path.IsAbs(p) || clean != path.Clean(p) && !(clean == "" && path.Clean(p) == ".") {
-			return Result{}, failure.New(failure.Usage, "give paths relative to the root of the repository", "path %q leads out of the repository", p)
-		}
-		if clean == "" {
-			clean = "."
+		clean, err := cleanPath(p)
+		if err != nil {
+			return Result{}, err
 		}
 		paths = append(paths, clean)
 	}
@@ -84,6 +82,14 @@ func (c *Checkout) Run(ctx context.Context, env *Env) (Result, error) {
 		return nil
 	})
 	return result, err
+}
+
+// cleanPath reads a path of the repository.
+func cleanPath(p string) (string, error) {
+	if clean := path.Clean(p); p != "" && filepath.IsLocal(clean) {
+		return clean, nil
+	}
+	return "", failure.New(failure.Usage, "give paths relative to the root of the repository", "path %q leads out of the repository", p)
 }
 
 // referred returns what the kustomizations at paths refer to, directly or through each other, inside of the repository

@@ -3,13 +3,10 @@ package steps
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 	"go.uber.org/zap"
@@ -121,7 +118,7 @@ func (c *CommitPush) Run(ctx context.Context, env *Env) (Result, error) {
 	if err := exist(checkout.Root(), paths, changes); err != nil {
 		return Result{}, err
 	}
-	details := commitPushDetails{Branch: c.git.branch, LeftOut: leftOut, DryRun: c.DryRun, Release: env.Redact.String(c.releaseID(checkout.Base(), changes))}
+	details := commitPushDetails{Branch: c.git.branch, LeftOut: leftOut, DryRun: c.DryRun, Release: env.Redact.String(cmp.Or(c.Release, c.build.releaseID(c.git.branch, checkout.Base(), changes)))}
 	for _, change := range changes {
 		details.Files = append(details.Files, change.Path)
 	}
@@ -276,29 +273,6 @@ func (c *CommitPush) source(checkout gitrepo.Checkout) string {
 		return ""
 	}
 	return c.build.source
-}
-
-// releaseID names the release so that the same step of the same build has the same name wherever it runs: what a killed
-// run has published is found by it. Without a build to go by, the commit that the change was made on tells two equal
-// changes apart.
-func (c *CommitPush) releaseID(base gitrepo.Hash, changes []gitrepo.Change) string {
-	if c.Release != "" {
-		return c.Release
-	}
-	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\n", c.git.branch)
-	for _, change := range changes {
-		to := gitrepo.Hash{}
-		if change.To != nil {
-			to = change.To.Hash()
-		}
-		fmt.Fprintf(sum, "%s %s\n", to, change.Path)
-	}
-	if c.build.job != "" && c.build.order > 0 {
-		return fmt.Sprintf("%s#%d-%x", strings.Join(strings.Fields(c.build.job), "-"), c.build.order, sum.Sum(nil)[:4])
-	}
-	fmt.Fprintf(sum, "%s\n", base)
-	return fmt.Sprintf("%x", sum.Sum(nil)[:8])
 }
 
 // The defaults that several steps share.

@@ -1,6 +1,8 @@
 package steps
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -146,6 +148,26 @@ func (b *build) flags() []cli.Flag {
 		stringFlag(&b.url, "build-url", "", "where the build can be looked at", env("BUILD_URL"), category(categoryRelease)),
 		stringFlag(&b.source, "source-commit", "", "the commit of the sources that the image was built from", env("GIT_COMMIT"), category(categoryRelease)),
 	}
+}
+
+// releaseID names the release so that the same step of the same build has the same name wherever it runs: what a killed
+// run has published is found by it. Without a build to go by, the commit that the change was made on tells two equal
+// changes apart.
+func (b *build) releaseID(branch string, base gitrepo.Hash, changes []gitrepo.Change) string {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n", branch)
+	for _, change := range changes {
+		to := gitrepo.Hash{}
+		if change.To != nil {
+			to = change.To.Hash()
+		}
+		fmt.Fprintf(sum, "%s %s\n", to, change.Path)
+	}
+	if b.job != "" && b.order > 0 {
+		return fmt.Sprintf("%s#%d-%x", strings.Join(strings.Fields(b.job), "-"), b.order, sum.Sum(nil)[:4])
+	}
+	fmt.Fprintf(sum, "%s\n", base)
+	return fmt.Sprintf("%x", sum.Sum(nil)[:8])
 }
 
 // openCheckout opens --dir, and says how a path relative to it reads from the root of the repository.

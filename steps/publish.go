@@ -28,6 +28,8 @@ type publication struct {
 	branch string
 	// changes are three-way: From is what the change was made on, To what it makes of it.
 	changes []gitrepo.Change
+	// edit, where there is one, makes the change of each tip anew, and says what it asks for.
+	edit func(ctx context.Context, tip gitrepo.Hash, tree *gitrepo.Tree) ([]gitrepo.Change, []release.PathImages, error)
 	// trailers identify the release; the paths and images are filled in from what an attempt really changes.
 	trailers release.Trailers
 	message  string // "" for a generated one
@@ -94,6 +96,11 @@ func (p *publication) attempt(ctx context.Context) (published, error) {
 	if err != nil {
 		return published{}, err
 	}
+	if p.edit != nil {
+		if p.changes, p.images, err = p.edit(ctx, tip, tree); err != nil {
+			return published{}, err
+		}
+	}
 	merged, conflicts, err := p.merge(ctx, tree, nil)
 	if err != nil {
 		return published{}, err
@@ -120,7 +127,8 @@ func (p *publication) attempt(ctx context.Context) (published, error) {
 		}
 	}
 	if len(merged) == 0 {
-		return published{Outcome: Unchanged, Revision: p.setter(history, tip), Images: p.images, tip: tip}, nil
+		revision, own := p.setter(history, tip)
+		return published{Outcome: Unchanged, Revision: revision, Images: p.images, tip: tip, own: own}, nil
 	}
 	if err := p.permitted(history); err != nil {
 		return published{}, err
@@ -282,19 +290,23 @@ func superseded(at, image string, c release.Commit) error {
 	return failure.New(failure.Superseded, "nothing is to be done: the newer release stays", "%s: image %s has been released by the newer %s", at, image, what)
 }
 
-// setter is the commit that set the values in force: the newest that names one of the images, else the tip.
-func (p *publication) setter(h release.History, tip gitrepo.Hash) string {
+// setter is the commit that set the values in force: the newest that names one of the images, else the tip. own is the
+// release that it belongs to, if that is of this very build.
+func (p *publication) setter(h release.History, tip gitrepo.Hash) (revision, own string) {
 	for _, at := range p.images {
 		for _, image := range at.Images {
 			if c, ok := h.SetBy(at.Path, image.Name); ok {
-				return c.Hash
+				if t := release.ParseTrailers(c.Message); t.Job != "" && t.Job == p.trailers.Job && t.Order == p.trailers.Order {
+					own = t.Release
+				}
+				return c.Hash, own
 			}
 		}
 	}
 	if len(p.images) > 0 && h.Truncated {
 		p.env.Log.Info("the commit that set the value lies further back than was looked; reporting the tip", zap.Int("history", p.history))
 	}
-	return tip.String()
+	return tip.String(), ""
 }
 
 // settle decides what to do about conflicts, which is not always to fail: a newer build of the same job may replace what

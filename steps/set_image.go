@@ -58,12 +58,12 @@ func newSetImage() *cli.Command {
 		stringSliceFlag(&s.Images, "image", "the image to set, as [NAME=]NEWNAME[:TAG][@DIGEST]"),
 		stringSliceFlag(&s.Values, "set", "the value to set, as FILE[#CONDITIONS]:PATH=VALUE; text stays text, "+
 			"a number or boolean only becomes another"),
-		boolFlag(&s.Create, "create", "add an image or a key that the file does not have; a new key gets text"),
-		boolFlag(&s.KeepTag, "keep-tag", "leave the tag in place when only a digest is given"),
-		boolFlag(&s.AllowNoEffect, "allow-no-effect", "accept an edit that does not change what is rendered as it says"),
+	}
+	flags = append(flags, s.editFlags()...)
+	flags = append(flags,
 		boolFlag(&s.DryRun, "dry-run", "print the difference and write nothing"),
 		stringFlag(&s.Record, "record", defaultRecord, "the file that tells later steps what was found out"),
-	}
+	)
 	return step(s, &cli.Command{
 		Name:  "set-image",
 		Usage: "set image references in a kustomization, or values in YAML files, changing nothing else in them",
@@ -78,6 +78,15 @@ func newSetImage() *cli.Command {
 			"refused, and then none is touched.",
 		Flags: append(flags, s.building.flags()...),
 	})
+}
+
+// editFlags say how to treat what is not there, or has no effect.
+func (s *SetImage) editFlags() []cli.Flag {
+	return []cli.Flag{
+		boolFlag(&s.Create, "create", "add an image or a key that the file does not have; a new key gets text"),
+		boolFlag(&s.KeepTag, "keep-tag", "leave the tag in place when only a digest is given"),
+		boolFlag(&s.AllowNoEffect, "allow-no-effect", "accept an edit that does not change what is rendered as it says"),
+	}
 }
 
 // Run sets all the images and values or none of them. It works on the files of --dir and of the repository around it, and
@@ -103,8 +112,14 @@ func (s *SetImage) Run(ctx context.Context, env *Env) (result Result, err error)
 	if e.kustomization != nil {
 		details.Path, details.File = filepath.ToSlash(filepath.Clean(s.Path)), e.kustomization.Path
 	}
-	if details.Rendered, err = s.prove(ctx, env, e, contents); err != nil {
-		return Result{}, err
+	if s.Path != "" {
+		f, err := s.effect(ctx)
+		if err != nil {
+			return Result{}, err
+		}
+		if details.Rendered, err = s.prove(env, f, e, contents); err != nil {
+			return Result{}, err
+		}
 	}
 	result = Result{Step: "set-image", Outcome: Changed, Details: details}
 	if len(contents) == 0 {

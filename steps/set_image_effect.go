@@ -32,6 +32,11 @@ type effect struct {
 	build func(edits map[string][]byte) (*manifest.Result, error)
 	name  func(*kustomization.File) (string, error) // of a file, from the root of the repository
 
+	after *manifest.Result // what is rendered with the edit, once it is known
+
+	built  bool // without the edit, which is done once
+	result *manifest.Result
+	broken error
 	// The image entries of the kustomization: all as they were, those that are set as they are now, and the others.
 	was, now, others []kustomization.Entry
 	rest             map[string][]byte // the edits, without the entries that are set
@@ -80,13 +85,9 @@ func (s *SetImage) effect(ctx context.Context) (*effect, error) {
 }
 
 // prove builds --path with and without the edit, and refuses one that would not do what it says.
-func (s *SetImage) prove(ctx context.Context, env *Env, e *edit, contents []kustomization.Content) ([]RenderedImage, error) {
-	if s.Path == "" || len(contents) == 0 && len(e.requests) == 0 {
+func (s *SetImage) prove(env *Env, f *effect, e *edit, contents []kustomization.Content) ([]RenderedImage, error) {
+	if len(contents) == 0 && len(e.requests) == 0 {
 		return nil, nil
-	}
-	f, err := s.effect(ctx)
-	if err != nil {
-		return nil, err
 	}
 	edits := map[string][]byte{}
 	for _, c := range contents {
@@ -100,10 +101,11 @@ func (s *SetImage) prove(ctx context.Context, env *Env, e *edit, contents []kust
 	if err != nil {
 		return nil, err
 	}
+	f.after = after
 	if len(e.requests) > 0 {
 		return s.proveImages(env, e, f, edits, after)
 	}
-	before, err := f.build(nil)
+	before, err := f.before()
 	switch {
 	case err != nil:
 		f.brokenBefore(env, err)
@@ -113,6 +115,15 @@ func (s *SetImage) prove(ctx context.Context, env *Env, e *edit, contents []kust
 			"%s: the edit changes no rendered object", f.path))
 	}
 	return renderedImages(before, after), err
+}
+
+// before is what is rendered without the edit.
+func (f *effect) before() (*manifest.Result, error) {
+	if !f.built {
+		f.result, f.broken = f.build(nil)
+		f.built = true
+	}
+	return f.result, f.broken
 }
 
 func (f *effect) brokenBefore(env *Env, err error) {
@@ -184,7 +195,7 @@ func (f *effect) compare(env *Env, e *edit, edits map[string][]byte, after *mani
 	renames := func(e kustomization.Entry) bool { return e.NewName != "" && f.sets(e.Name) }
 	tells := len(e.settings) == 0 && !slices.ContainsFunc(f.was, renames) && !slices.ContainsFunc(f.now, renames)
 	if len(edits) > 0 && (tells || len(e.settings) > 0) {
-		if before, err = f.build(nil); err != nil {
+		if before, err = f.before(); err != nil {
 			f.brokenBefore(env, err)
 			before, tells = after, false
 		}
@@ -201,7 +212,7 @@ func (f *effect) compare(env *Env, e *edit, edits map[string][]byte, after *mani
 	if changes, ok := f.predict(bare, after); ok {
 		return bare, changes, nil
 	}
-	if before, err = f.build(nil); err != nil {
+	if before, err = f.before(); err != nil {
 		f.brokenBefore(env, err)
 		before = after
 	}

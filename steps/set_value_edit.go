@@ -2,11 +2,16 @@ package steps
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"path"
 	"slices"
 
 	"slipway/steps/internal/failure"
 	"slipway/steps/internal/kustomization"
+	"slipway/steps/internal/manifest"
 )
 
 // edit is what the flags ask for, and the files it is about.
@@ -61,6 +66,55 @@ func (e *edit) open(tree *kustomization.Tree, overlay string) error {
 	if err != nil {
 		return err
 	}
+	e.use(files)
+	return nil
+}
+
+// read takes the files from a source, which are changed there by nobody.
+func (e *edit) read(ctx context.Context, source manifest.Source, overlay string) error {
+	var paths []string
+	for _, v := range e.settings {
+		paths = append(paths, v.path)
+	}
+	if len(e.requests) > 0 {
+		names, err := source.ReadDir(ctx, overlay)
+		if err != nil {
+			return notThere(err)
+		}
+		name, err := kustomization.Find(names)
+		if err != nil {
+			return fmt.Errorf("path %s: %w", overlay, err)
+		}
+		paths = append(paths, path.Join(overlay, name))
+	}
+	files, byName := make([]*kustomization.File, len(paths)), map[string]*kustomization.File{}
+	for i, p := range paths {
+		info, err := source.Stat(ctx, p)
+		if err != nil {
+			return notThere(err)
+		}
+		if byName[info.Path] == nil {
+			data, err := source.ReadFile(ctx, info.Path)
+			if err != nil {
+				return err
+			}
+			byName[info.Path] = &kustomization.File{Path: info.Path, Data: data}
+		}
+		files[i] = byName[info.Path]
+	}
+	e.use(files)
+	return nil
+}
+
+func notThere(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return failure.New(failure.Usage, "check the path; it is relative to the root of the repository", "%w", err)
+	}
+	return err
+}
+
+// use takes the files of the settings, in their order, and behind them the kustomization.
+func (e *edit) use(files []*kustomization.File) {
 	for i := range e.settings {
 		e.settings[i].file = files[i]
 	}
@@ -73,7 +127,6 @@ func (e *edit) open(tree *kustomization.Tree, overlay string) error {
 			e.files = append(e.files, f)
 		}
 	}
-	return nil
 }
 
 func (e *edit) names() []string {

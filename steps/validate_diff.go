@@ -120,18 +120,23 @@ func (c *comparison) compare(ctx context.Context, checked *checkedPath, trace *m
 	if err != nil || before == nil {
 		return err
 	}
+	checked.compare(before, after, name)
+	if c.ref != "" {
+		checked.changes, err = manifest.DiffObjects(before, after)
+	}
+	return err
+}
+
+// compare adds what an update of the objects of a revision would be refused for.
+func (c *checkedPath) compare(before, after *manifest.Result, revision string) {
 	for _, pair := range manifest.Match(before, after) {
 		if pair.Before == nil || pair.After == nil || pair.Before.ID() != pair.After.ID() || recreated(pair.After) {
 			continue
 		}
 		for _, f := range lint.Immutable(pair.Before.Data, pair.After.Data) {
-			checked.add(*pair.After, Finding{Rule: f.Rule, Field: f.Path, Message: f.Message + "; it differs from " + name, Fix: f.Fix})
+			c.add(*pair.After, Finding{Rule: f.Rule, Field: f.Path, Message: f.Message + "; it differs from " + revision, Fix: f.Fix})
 		}
 	}
-	if c.ref != "" {
-		checked.changes, err = manifest.DiffObjects(before, after)
-	}
-	return err
 }
 
 // recreated says whether Argo CD deletes an object before it applies it: hooks, and what asks for it.

@@ -1,0 +1,219 @@
+package steps
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"github.com/urfave/cli/v2"
+	"go.uber.org/zap"
+
+	"slipway/retry"
+	"slipway/steps/internal/argocd"
+	"slipway/steps/internal/failure"
+	"slipway/steps/internal/gitrepo"
+	"slipway/steps/internal/release"
+)
+
+// Release is set-image, validate, commit-push and argocd-sync in one process, and without a checkout. It leaves the same
+// record and the same trailers as those, so that the two ways can be mixed.
+type Release struct {
+	Change  SetImage // of the tip of the branch; its Dir is not used
+	Message string
+	ID      string
+	History int64
+	// AllowReverted publishes an image although a revert took it away.
+	AllowReverted bool
+	Sync          ArgoCDSync // where it names applications
+
+	rules    rules
+	git      gitOptions
+	build    build
+	identity identity
+}
+
+// releaseDetails is part of the result, and of the error. Rendered is what becomes of the objects.
+type releaseDetails struct {
+	Revision string               `json:"revision,omitempty"`
+	Branch   string               `json:"branch"`
+	Release  string               `json:"release,omitempty"`
+	Path     string               `json:"path"`
+	Images   []release.PathImages `json:"images,omitempty"`
+	Values   []ValueChange        `json:"values,omitempty"`
+	Files    []string             `json:"files,omitempty"`
+	Rendered []ObjectChange       `json:"rendered"`
+	Findings []Finding            `json:"findings,omitempty"`
+	Attempts int                  `json:"attempts,omitempty"`
+	Looked   *lookedBack          `json:"lookedBack,omitempty"`
+	Sync     *argocdSyncDetails   `json:"sync,omitempty"`
+	DryRun   bool                 `json:"dryRun,omitempty"`
+}
+
+func newRelease() *cli.Command {
+	r := &Release{}
+	c := &r.Change
+	flags := []cli.Flag{
+		stringFlag(&c.Path, "path", "", "the directory of the kustomization, from the root of the repository", required),
+		stringSliceFlag(&c.Images, "image", "the image to release, as [NAME=]NEWNAME[:TAG][@DIGEST]"),
+		stringSliceFlag(&c.Values, "set", "a value to set, as FILE[#CONDITIONS]:PATH=VALUE, with FILE from the root of the repository"),
+	}
+	flags = append(flags, c.editFlags()...)
+	flags = append(flags,
+		boolFlag(&c.DryRun, "dry-run", "show what would be published, and what that would change, and write nothing"),
+		stringFlag(&c.Record, "record", defaultRecord, "the file that tells later steps what was found out"),
+		stringFlag(&r.Message, "message", "", "the commit message; one that names the images by default"),
+	)
+	flags = append(flags, r.Sync.flags()...)
+	flags = append(flags, r.rules.flags()...)
+	flags = append(flags,
+		stringFlag(&r.ID, "release", "", "the id of the release; made from job, order and contents by default", category(categoryRelease)),
+		boolFlag(&r.AllowReverted, "allow-reverted", "publish an image although it was reverted", category(categoryRelease)),
+		int64Flag(&r.History, "history", defaultHistory, "look back this many commits for newer builds, reverts, and who set a value", category(categoryRelease)),
+	)
+	flags = append(flags, r.build.flags()...)
+	flags = append(flags, r.identity.flags()...)
+	flags = append(flags, r.git.flags("the repository", "main")...)
+	flags = append(flags, r.Sync.argocd.flags()...)
+	return step(r, &cli.Command{
+		Name:  "release",
+		Usage: "set images, check what they change, publish them, and wait until they are healthy: all in one",
+		Description: `Does what checkout, set-image, validate, commit-push and argocd-sync do one after the other, without a checkout and over one
+connection to each server: the change is made on the newest commit of the branch, of which only the files are fetched that the
+overlay is built from. When others push at the same time all of that is done again on what they published. With --app or
+--selector the applications are then brought to the published commit.
+
+Unchanged if everything was so already; the revision is then that of the commit that has set the values. It may be killed
+anywhere and run again, here or elsewhere, and be mixed with the steps that it is made of, since it leaves the same record.`,
+		Flags: flags,
+	}, withRetry)
+}
+
+// Run publishes a change of the branch's tip, and brings the applications there.
+func (r *Release) Run(ctx context.Context, env *Env) (Result, error) {
+	dir, err := r.check()
+	if err != nil {
+		return Result{}, err
+	}
+	client, err := r.connect(ctx, env)
+	if err != nil {
+		return Result{}, err
+	}
+	if client != nil {
+		defer func() { _ = client.Close() }()
+	}
+	remote, err := r.git.open(env, "")
+	if err != nil {
+		return Result{}, err
+	}
+	defer remote.Close()
+	details := &releaseDetails{Branch: r.git.branch, Path: dir, DryRun: r.Change.DryRun}
+	outcome, err := r.publish(ctx, env, remote, details)
+	if err == nil && client != nil && (details.Revision != "") {
+		details.Sync, err = r.bring(ctx, env, client, remote.URL(), details)
+	}
+	if err != nil {
+		return Result{}, &detailedError{error: err, details: details}
+	}
+	if details.Sync != nil && details.Sync.outcome() == Changed {
+		outcome = Changed
+	}
+	return Result{Step: "release", Outcome: outcome, Details: details}, nil
+}
+
+// check finds what is wrong with the call before anything is asked of anybody, and loads the rules.
+func (r *Release) check() (dir string, err error) {
+	if dir, err = cleanPath(r.Change.Path); err != nil {
+		return "", err
+	}
+	if r.git.repo == "" {
+		return "", failure.New(failure.Usage, "name the repository with --repo", "there is nothing to release to")
+	}
+	if r.syncs() {
+		if err := r.Sync.check(); err != nil {
+			return "", err
+		}
+	}
+	if _, err := r.Change.parse(); err != nil {
+		return "", err
+	}
+	return dir, r.rules.load()
+}
+
+func (r *Release) syncs() bool { return len(r.Sync.Apps) > 0 || r.Sync.Selector != "" }
+
+// connect reaches Argo CD before anything is published: what would then not get into the cluster stays out of Git, too.
+func (r *Release) connect(ctx context.Context, env *Env) (*argocd.Client, error) {
+	if !r.syncs() {
+		return nil, nil
+	}
+	client, err := r.Sync.argocd.connect(ctx, env, r.Sync.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	refs, err := r.Sync.refs(ctx, env, client)
+	for _, ref := range refs {
+		err = cmp.Or(err, retry.Do(ctx, env.Retry, env.observe("read application "+ref.String()), func(ctx context.Context) error {
+			_, err := client.Get(ctx, ref)
+			return err
+		}))
+	}
+	if err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	return client, nil
+}
+
+func (r *Release) publish(ctx context.Context, env *Env, remote *gitrepo.Remote, details *releaseDetails) (Outcome, error) {
+	plan := &plan{Release: r, env: env, details: details}
+	p := &publication{
+		env: env, remote: remote, branch: r.git.branch, message: r.Message, identity: r.identity,
+		history: int(r.History), allowReverted: r.AllowReverted, dryRun: r.Change.DryRun,
+		trailers: release.Trailers{Release: env.Redact.String(r.ID), Job: env.Redact.String(r.build.job), Order: r.build.order, Build: r.build.url, Source: r.build.source},
+	}
+	p.edit = func(ctx context.Context, tip gitrepo.Hash, tree *gitrepo.Tree) ([]gitrepo.Change, []release.PathImages, error) {
+		changes, images, err := plan.make(ctx, tree)
+		if p.trailers.Release == "" {
+			// It stays the same in all attempts: what one of them has published is found by it.
+			p.trailers.Release = env.Redact.String(r.build.releaseID(r.git.branch, tip, changes))
+		}
+		return changes, images, err
+	}
+	done, err := p.publish(ctx)
+	details.Attempts = p.attempts
+	if err != nil {
+		return "", err
+	}
+	details.Release = cmp.Or(done.own, p.trailers.Release)
+	details.Revision, details.Images = done.Revision, done.Images
+	for _, change := range done.Changes {
+		details.Files = append(details.Files, change.Path)
+	}
+	if p.looked.Commits > 0 {
+		details.Looked = &p.looked
+	}
+	if r.Change.DryRun {
+		printChanges(env.Stderr, "what is there now", []checkedPath{plan.checked})
+		return done.Outcome, nil
+	}
+	env.Log.Info("published", zap.String("outcome", string(done.Outcome)), zap.String("revision", done.Revision), zap.String("release", details.Release))
+	env.keep(release.Record{
+		Repo: remote.URL(), Branch: r.git.branch, Release: details.Release, Job: p.trailers.Job, Order: r.build.order,
+		Commit: done.Revision, Outcome: string(done.Outcome), Images: done.Images,
+	}, r.Change.Record)
+	return done.Outcome, nil
+}
+
+// bring brings the applications to the published commit. What is published stays so, whatever becomes of them.
+func (r *Release) bring(ctx context.Context, env *Env, client *argocd.Client, repo string, details *releaseDetails) (*argocdSyncDetails, error) {
+	limited, cancel := context.WithTimeout(ctx, r.Sync.Timeout)
+	defer cancel()
+	r.Sync.git = r.git
+	request := r.Sync.wanted(details.Revision)
+	request.Repo, request.ID = repo, details.Release+"@"+short(details.Revision)
+	synced, err := r.Sync.sync(ctx, limited, env, client, request, repo)
+	var known *failure.Error
+	if errors.As(err, &known) {
+		err = &failure.Error{Kind: known.Kind, Hint: failure.HintOf(err), Err: err}
+	}
+	return synced, err
+}
