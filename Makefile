@@ -23,7 +23,7 @@ build-all: ## build the static binaries for Linux on amd64 and arm64: dist/
 	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/slipway-linux-arm64 .
 
 test: ## run all tests under the race detector; a few more where strace, gpg and ssh-keygen are installed
-	go test -race -parallel 8 -timeout 15m ./...
+	go test -race -parallel 8 -timeout 25m ./...
 
 lint: ## check formatting, layers and the rest of .golangci.yml, and that the dependency set compiles
 	$(TOOL) golangci-lint run
@@ -35,7 +35,7 @@ fmt: ## format the code
 generate: ## write docs/reference.md from the flags
 	go generate ./...
 
-demo: ## release and revert on a real Git server on loopback
+demo: ## release and revert, for real, on a Git server and an Argo CD on loopback
 	go run ./examples/demo
 
 bench: ## compare with the git and kustomize command lines, which takes a while

@@ -211,9 +211,9 @@ func (r *Release) bring(ctx context.Context, env *Env, client *argocd.Client, re
 	request := r.Sync.wanted(details.Revision)
 	request.Repo, request.ID = repo, details.Release+"@"+short(details.Revision)
 	synced, err := r.Sync.sync(ctx, limited, env, client, request, repo)
-	var known *failure.Error
-	if errors.As(err, &known) {
-		err = &failure.Error{Kind: known.Kind, Hint: failure.HintOf(err), Err: err}
+	if kind := failure.KindOf(err); kind == failure.Unhealthy || kind == failure.Pending {
+		err = failure.New(kind, "look at the application, run this again to go on waiting, or take it back with slipway revert --record "+r.Change.Record,
+			"commit %s is published: %w", short(details.Revision), err)
 	}
 	return synced, err
 }

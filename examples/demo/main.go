@@ -1,6 +1,7 @@
-// Command demo shows what slipway promises, on a real Git server on loopback: two pipelines release into one
-// kustomization at the same time, both again, and then one of them is reverted. It exits non-zero if anything is not as
-// promised, and leaves nothing behind.
+// Command demo shows what slipway promises, on a real Git server and an Argo CD in process: two pipelines release into one
+// kustomization at the same time, both again, and then one of them is reverted; an overlay that is broken is refused; one image
+// is released until it is healthy, and one that crashes is taken back. It exits non-zero if anything is not as promised, and
+// leaves nothing behind.
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 	"sync"
 	"syscall"
 
+	"slipway/internal/argocdtest"
 	"slipway/internal/gitrepotest"
 )
 
@@ -51,6 +53,8 @@ type pipeline struct {
 // stage is what the pipelines work with.
 type stage struct {
 	server  *gitrepotest.Server
+	argocd  *argocdtest.Server
+	env     []string // besides gitrepotest's
 	dir     string
 	slipway string
 }
@@ -104,6 +108,13 @@ func demo(ctx context.Context) (err error) {
 		return err
 	}
 
+	if err := s.serveArgoCD(); err != nil {
+		return err
+	}
+	if err := s.releaseToCluster(ctx); err != nil {
+		return err
+	}
+
 	log, err := s.server.Git(repository, "log", "--stat", "main")
 	say("\n%s git log --stat\n%s", paint(bold, "$"), log)
 	return err
@@ -133,6 +144,9 @@ func (s *stage) set(ctx context.Context) error {
 
 func (s *stage) strike() error {
 	var errs []error
+	if s.argocd != nil {
+		errs = append(errs, s.argocd.Close())
+	}
 	if s.server != nil {
 		errs = append(errs, s.server.Close())
 	}
@@ -202,7 +216,7 @@ type result struct {
 func (s *stage) run(ctx context.Context, who, outcome string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, s.slipway, args...)
 	var stdout, stderr bytes.Buffer
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, gitrepotest.Environ(s.dir), &stdout, &stderr
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, append(gitrepotest.Environ(s.dir), s.env...), &stdout, &stderr
 	err := cmd.Run()
 	say("%s %s\n%s%s", paint(bold, strings.TrimSpace(who+" $")), "slipway "+strings.Join(args, " "), stderr.Bytes(), stdout.Bytes())
 	if err != nil {
