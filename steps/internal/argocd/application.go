@@ -151,7 +151,7 @@ func (s *OperationState) key() string {
 	if s == nil {
 		return ""
 	}
-	return fmt.Sprint(s.StartedAt.Unix(), s.ID, s.Operation.By, s.Revisions)
+	return fmt.Sprint(s.StartedAt.Unix(), s.ID, s.By, s.Revisions)
 }
 
 // running returns the operation that is asked for or under way, or nil.

@@ -6,7 +6,6 @@ package argocd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -22,6 +21,8 @@ const (
 	callLimit = 30 * time.Second
 	// refreshLimit bounds a refresh, which lasts until the controller gets to it. Load balancers end it after the same time.
 	refreshLimit = 60 * time.Second
+	// patience tells a refresh that was cut off, by whomever, from one that did not reach the server.
+	patience = 5 * time.Second
 )
 
 // SyncRequest is a sync to be started.
@@ -57,9 +58,10 @@ func (c *Client) Refresh(ctx context.Context, r Ref) (*Application, error) {
 	defer cancel()
 	q, kind := c.query(r), string(v1alpha1.RefreshTypeNormal)
 	q.Refresh = &kind
+	began := time.Now()
 	a, err := c.get(limited, r, q)
-	if err != nil && retry.IsTransient(err) && ctx.Err() == nil {
-		// The request may have been noted although the answer was cut off.
+	if err != nil && retry.IsTransient(err) && ctx.Err() == nil && time.Since(began) > patience {
+		// It was noted, but the controller is busy; to ask again would only end in the same way.
 		return c.Get(ctx, r)
 	}
 	return a, err
@@ -73,11 +75,7 @@ func (c *Client) get(ctx context.Context, r Ref, q *applicationpkg.ApplicationQu
 	return newApplication(app), nil
 }
 
-// failed classifies. The end of a call's own time is transient, that of the caller's is for the caller to judge.
 func (r Ref) failed(ctx context.Context, err error) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return retry.Transient(fmt.Errorf("application %s: no answer in time: %w", r, ctx.Err()))
-	}
 	return classify(ctx, "application "+r.String(), err)
 }
 
@@ -100,10 +98,9 @@ func (c *Client) List(ctx context.Context, selector, project string) ([]Ref, err
 	if project != "" {
 		q.Projects, q.Project = []string{project}, []string{project}
 	}
-	what := Ref{Name: "selector " + selector}
 	list, err := c.apps.List(ctx, q)
 	if err != nil {
-		return nil, what.failed(ctx, err)
+		return nil, classify(ctx, "applications with the labels "+selector, err)
 	}
 	refs := make([]Ref, 0, len(list.Items))
 	for _, app := range list.Items {
@@ -145,17 +142,10 @@ func (c *Client) Terminate(ctx context.Context, r Ref) error {
 	_, err := c.apps.TerminateOperation(ctx, &applicationpkg.OperationTerminateRequest{
 		Name: &r.Name, AppNamespace: optional(r.Namespace), Project: optional(r.Project),
 	})
-	if err = r.failedOrNil(ctx, err); errors.Is(err, ErrIdle) {
+	if err = r.failed(ctx, err); errors.Is(err, ErrIdle) {
 		return nil
 	}
 	return err
-}
-
-func (r Ref) failedOrNil(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	return r.failed(ctx, err)
 }
 
 // Windows returns the sync windows that concern an application and are open, and whether a sync may start now.

@@ -198,10 +198,10 @@ func (d *decider) noSource() Decision {
 
 // relation answers 0 if somebody has to be asked.
 func (d *decider) relation(revision string) Relation {
-	switch {
-	case revision == "":
+	switch revision {
+	case "":
 		return Unknown
-	case revision == d.Request.Revision:
+	case d.Revision:
 		return same
 	}
 	return d.Relations[revision]
@@ -377,7 +377,7 @@ func (d *decider) list(keep func(Resource) bool) string {
 	var names []string
 	for _, r := range d.a.Resources {
 		if keep(r) {
-			names = append(names, r.Key.String())
+			names = append(names, r.String())
 		}
 	}
 	if len(names) > 5 {
@@ -439,7 +439,7 @@ func (d *decider) start(target string, compared Relation) Decision {
 	case errors.Is(d.Refusal, ErrWindow) && !d.WaitForWindow:
 		return fail(failure.Conflict, hintWindow, "a sync window forbids to sync now")
 	}
-	s := SyncRequest{ID: d.ID, Revision: d.Request.Revision, Positions: d.at, Multiple: d.a.Multiple, Prune: d.prune()}
+	s := SyncRequest{ID: d.ID, Revision: d.Revision, Positions: d.at, Multiple: d.a.Multiple, Prune: d.prune()}
 	if errors.Is(d.Refusal, ErrAutomated) {
 		if !d.accepts(compared) {
 			return fail(failure.Superseded, "", "%s is at %s already, and the application takes no other revision", d.followed(), short(target))

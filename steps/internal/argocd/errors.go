@@ -66,7 +66,11 @@ func classify(ctx context.Context, what string, err error) error {
 	said := status.Convert(err)
 	api := &APIError{Code: said.Code(), Message: strings.TrimSpace(said.Message())}
 	wrapped := fmt.Errorf("%s: %w", what, api)
-	if ctx.Err() != nil {
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		// Of the call's own time mostly; whose deadline is over knows it.
+		return retry.Transient(fmt.Errorf("%s: no answer in time: %w", what, ctx.Err()))
+	case ctx.Err() != nil:
 		return fmt.Errorf("%w: %w", wrapped, ctx.Err())
 	}
 	if kind, hint, found := transportTrouble(api); found {
@@ -74,6 +78,9 @@ func classify(ctx context.Context, what string, err error) error {
 	}
 	if code, found := httpStatusOf(api.Message); found {
 		return classifyHTTP(code, wrapped)
+	}
+	if strings.Contains(api.Message, "unexpected content-type") {
+		return &failure.Error{Kind: failure.Usage, Hint: hintGRPC, Err: wrapped} // a page, such as that of a login
 	}
 	return classifyCode(api, wrapped)
 }
@@ -159,8 +166,9 @@ func classifyCode(api *APIError, err error) error {
 		return &failure.Error{Kind: failure.Usage, Hint: hintName, Err: err}
 	case codes.Unimplemented:
 		return &failure.Error{Kind: failure.Usage, Hint: hintGRPC, Err: err}
+	default:
+		return err
 	}
-	return err
 }
 
 func classifyPrecondition(api *APIError, err error) error {

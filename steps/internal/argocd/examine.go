@@ -43,7 +43,7 @@ func (f *Follower) collectHooks(ctx context.Context, app *Application) {
 		if r.Hook == "" || r.HookPhase != phaseFailed && r.HookPhase != phaseError {
 			continue
 		}
-		name := r.Key.String()
+		name := r.String()
 		if slices.ContainsFunc(f.hooks, func(h Hook) bool { return h.Resource == name }) {
 			continue
 		}

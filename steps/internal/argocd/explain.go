@@ -107,12 +107,12 @@ func reports(app *Application) []ResourceReport {
 	all := map[Key]ResourceReport{}
 	if app.State != nil {
 		for _, r := range app.State.Results {
-			result := cmp.Or(r.Status, r.HookPhase)
-			if r.HookPhase == phaseFailed || r.HookPhase == phaseError {
+			result := r.Status
+			if r.Hook != "" {
 				result = r.HookPhase
 			}
 			if slices.Contains([]string{"SyncFailed", "PruneSkipped", phaseFailed, phaseError}, result) {
-				all[r.Key] = ResourceReport{Resource: r.Key.String(), Result: result, Message: r.Message}
+				all[r.Key] = ResourceReport{Resource: r.String(), Result: result, Message: r.Message}
 			}
 		}
 	}
@@ -121,7 +121,7 @@ func reports(app *Application) []ResourceReport {
 			continue
 		}
 		report := all[r.Key]
-		report.Resource, report.Sync, report.Health = r.Key.String(), r.Sync, r.Health
+		report.Resource, report.Sync, report.Health = r.String(), r.Sync, r.Health
 		report.Message = cmp.Or(report.Message, r.Message)
 		all[r.Key] = report
 	}

@@ -128,12 +128,16 @@ func (f *Follower) Plan(ctx context.Context) (Decision, *Application, error) {
 	return Decision{}, nil, err
 }
 
-// first reads the application, the first time after a comparison with Git.
+// first reads the application and, the first time, has it compared with Git. It is looked at before that, too: the controller
+// may have synced it by the time the comparison returns, and that is part of the release.
 func (f *Follower) first(ctx context.Context) (*Application, error) {
-	if f.app == nil {
-		return f.refresh(ctx)
+	known := f.app != nil
+	app, err := f.Client.Get(ctx, f.ref)
+	if err != nil || known {
+		return app, err
 	}
-	return f.Client.Get(ctx, f.ref)
+	f.see(ctx, app)
+	return f.refresh(ctx)
 }
 
 func (f *Follower) refresh(ctx context.Context) (*Application, error) {
@@ -299,12 +303,12 @@ func (f *Follower) describeWindow(ctx context.Context, err error) error {
 func (f *Follower) tell(app *Application) {
 	now := map[Key]Change{}
 	for _, r := range app.Resources {
-		now[r.Key] = Change{Resource: r.Key.String(), Sync: r.Sync, Health: r.Health, Message: r.Message}
+		now[r.Key] = Change{Resource: r.String(), Sync: r.Sync, Health: r.Health, Message: r.Message}
 	}
 	if op := app.running(); op != nil {
 		for _, r := range op.Results {
 			c := now[r.Key]
-			c.Resource = r.Key.String()
+			c.Resource = r.String()
 			if r.Hook != "" {
 				c.Hook = r.Hook + " " + r.HookPhase
 			}
@@ -314,15 +318,15 @@ func (f *Follower) tell(app *Application) {
 			now[r.Key] = c
 		}
 	}
+	said := f.operationText(app)
 	if f.known != nil && f.Report != nil {
-		f.report(app, now)
+		f.report(said, now)
 	}
-	f.known = now
+	f.known, f.said = now, said
 }
 
-func (f *Follower) report(app *Application, now map[Key]Change) {
-	if said := f.operationText(app); said != f.said {
-		f.said = said
+func (f *Follower) report(said string, now map[Key]Change) {
+	if said != f.said {
 		f.Report(Change{Message: said})
 	}
 	for _, key := range sortedKeys(now) {

@@ -9,7 +9,7 @@ import (
 	"slipway/steps/internal/failure"
 )
 
-const hintToken = "make a new token with: argocd account generate-token, or argocd proj role create-token" //nolint:gosec // no credential
+const hintToken = "make a new token with: argocd account generate-token, or argocd proj role create-token"
 
 // CheckToken reads the times in the token, which needs no server, and refuses one that is not valid now. It returns when the
 // token expires, or the zero time if it never does or does not say.
