@@ -61,7 +61,7 @@ type stage struct {
 
 func demo(ctx context.Context) (err error) {
 	s := &stage{}
-	defer func() { err = errors.Join(err, s.strike()) }()
+	defer func() { err = errors.Join(err, s.strike()) }() //nolint:contextcheck // what was started is closed also after an interrupt
 	if err := s.set(ctx); err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func demo(ctx context.Context) (err error) {
 		return err
 	}
 
-	if err := s.serveArgoCD(); err != nil {
+	if err := s.serveArgoCD(); err != nil { //nolint:contextcheck // the server is closed, not cancelled
 		return err
 	}
 	if err := s.releaseToCluster(ctx); err != nil {

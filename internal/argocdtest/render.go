@@ -218,7 +218,7 @@ func unpack(archive []byte) (filesys.FileSystem, error) {
 
 func (r *repositories) git(ctx context.Context, args ...string) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, "git", args...) //nolint:gosec // the arguments are those of tests
+	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = r.env, r.root, &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("`git %s` failed %w: %s", args[0], err, strings.TrimSpace(stderr.String()))

@@ -62,9 +62,7 @@ func to(revisions ...string) func(*argocd.OperationState) {
 	return func(s *argocd.OperationState) { s.Revisions = revisions }
 }
 
-func id(text string) func(*argocd.OperationState) {
-	return func(s *argocd.OperationState) { s.ID = text }
-}
+func mine(s *argocd.OperationState) { s.ID = "r1" }
 
 func saying(message string) func(*argocd.OperationState) {
 	return func(s *argocd.OperationState) { s.Message = message }
@@ -132,7 +130,7 @@ func refreshed(times int, seconds float64) func(*argocd.Progress) {
 
 func TestDecisionsFollowTheStateOfTheApplication(t *testing.T) {
 	released := lastOperation(phase("Succeeded"), to(ours), finished(-60))
-	justReleased := lastOperation(phase("Succeeded"), to(ours), id("r1"), finished(2))
+	justReleased := lastOperation(phase("Succeeded"), to(ours), mine, finished(2))
 	tests := map[string]struct {
 		request func(*argocd.Request)
 		looks   []look
@@ -149,14 +147,14 @@ func TestDecisionsFollowTheStateOfTheApplication(t *testing.T) {
 		}},
 		"a manual application is synced to the very commit": {looks: []look{
 			{app: application(compared("OutOfSync", ours)), want: argocd.Start, says: "sync to aaaaaaaaaaaa"},
-			{at: 1, app: application(compared("OutOfSync", ours), lastOperation(id("r1"), to(ours), saying("waiting"))), change: synced, want: argocd.Wait, says: "operation Running: waiting"},
+			{at: 1, app: application(compared("OutOfSync", ours), lastOperation(mine, to(ours), saying("waiting"))), change: synced, want: argocd.Wait, says: "operation Running: waiting"},
 			{at: 2, app: application(compared("Synced", ours), justReleased, reconciled(1)), want: argocd.Refresh, says: "the comparison"},
 			{at: 3, app: application(compared("Synced", ours), justReleased, reconciled(3), health("Progressing")), want: argocd.Wait, says: "Progressing: Deployment web/web"},
 			{at: 4, app: application(compared("Synced", ours), justReleased, reconciled(3)), want: argocd.Wait, says: "to stay"},
 			{at: 9, app: application(compared("Synced", ours), justReleased, reconciled(3)), want: argocd.Done},
 		}},
 		"health that comes and goes starts to settle again": {looks: []look{
-			{app: application(compared("Synced", ours), lastOperation(to(ours), id("r1"))), change: synced, want: argocd.Wait},
+			{app: application(compared("Synced", ours), lastOperation(to(ours), mine)), change: synced, want: argocd.Wait},
 			{at: 3, app: application(compared("Synced", ours), justReleased, reconciled(3)), want: argocd.Wait},
 			{at: 6, app: application(compared("Synced", ours), justReleased, reconciled(3), health("Progressing")), want: argocd.Wait},
 			{at: 7, app: application(compared("Synced", ours), justReleased, reconciled(3)), want: argocd.Wait, says: "to stay"},
@@ -170,14 +168,14 @@ func TestDecisionsFollowTheStateOfTheApplication(t *testing.T) {
 		}},
 		"that it was degraded before the release does not count": {looks: []look{
 			{app: application(compared("OutOfSync", ours), health("Degraded")), want: argocd.Start},
-			{at: 300, app: application(compared("OutOfSync", ours), health("Degraded"), lastOperation(to(ours), id("r1"))), change: synced, want: argocd.Wait},
-			{at: 301, app: application(compared("Synced", ours), health("Degraded"), lastOperation(phase("Succeeded"), to(ours), id("r1"), finished(300)), reconciled(301)), want: argocd.Wait, says: "to recover"},
+			{at: 300, app: application(compared("OutOfSync", ours), health("Degraded"), lastOperation(to(ours), mine)), change: synced, want: argocd.Wait},
+			{at: 301, app: application(compared("Synced", ours), health("Degraded"), lastOperation(phase("Succeeded"), to(ours), mine, finished(300)), reconciled(301)), want: argocd.Wait, says: "to recover"},
 		}},
 		"a suspended one waits to be resumed": {looks: []look{
 			{app: application(compared("Synced", ours), released, health("Suspended")), want: argocd.Wait, says: "to resume it: Deployment web/web"},
 		}},
 		"an operation of an earlier run is joined": {looks: []look{
-			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), id("r1"))), want: argocd.Wait, says: "operation Running"},
+			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), mine)), want: argocd.Wait, says: "operation Running"},
 			{at: 9, app: application(compared("Synced", ours), justReleased, reconciled(3), health("Progressing")), want: argocd.Wait, says: "health"},
 		}},
 		"an operation of somebody else at the release is joined": {looks: []look{
@@ -201,7 +199,7 @@ func TestDecisionsFollowTheStateOfTheApplication(t *testing.T) {
 			},
 		},
 		"an operation that has failed before the release began is repeated": {looks: []look{
-			{app: application(compared("OutOfSync", ours), lastOperation(phase("Failed"), to(ours), id("r1"), finished(-60))), want: argocd.Start},
+			{app: application(compared("OutOfSync", ours), lastOperation(phase("Failed"), to(ours), mine, finished(-60))), want: argocd.Start},
 		}},
 		"that objects are as in Git does not make up for a hook that failed": {looks: []look{
 			{app: application(compared("Synced", ours), lastOperation(phase("Failed"), to(ours), finished(-60))), want: argocd.Start},
@@ -238,7 +236,7 @@ func TestDecisionsFollowTheStateOfTheApplication(t *testing.T) {
 			request: func(r *argocd.Request) { r.Exact = true },
 			looks: []look{
 				{app: application(compared("Synced", newer)), want: argocd.Start},
-				{at: 1, app: application(compared("Synced", newer), lastOperation(to(ours), id("r1"))), change: synced, want: argocd.Wait},
+				{at: 1, app: application(compared("Synced", newer), lastOperation(to(ours), mine)), change: synced, want: argocd.Wait},
 				{at: 9, app: application(compared("Synced", newer), justReleased, reconciled(3)), want: argocd.Wait, says: "to stay"},
 				{at: 14, app: application(compared("Synced", newer), justReleased, reconciled(3)), want: argocd.Done},
 			},
@@ -249,7 +247,7 @@ func TestDecisionsFollowTheStateOfTheApplication(t *testing.T) {
 			{app: application(compared("OutOfSync", ours), lastOperation(phase("Succeeded"), to("ffff"), finished(-9))), want: argocd.Ask},
 		}},
 		"a branch that has moved on leaves the release where it is": {looks: []look{
-			{app: application(compared("OutOfSync", newer), lastOperation(to(ours), id("r1"))), change: synced, want: argocd.Wait},
+			{app: application(compared("OutOfSync", newer), lastOperation(to(ours), mine)), change: synced, want: argocd.Wait},
 			{at: 3, app: application(compared("OutOfSync", newer), justReleased, reconciled(3), drifted), want: argocd.Wait, says: "to stay"},
 			{at: 8, app: application(compared("OutOfSync", newer), justReleased, reconciled(3), drifted), want: argocd.Done},
 		}},
@@ -258,12 +256,12 @@ func TestDecisionsFollowTheStateOfTheApplication(t *testing.T) {
 		}},
 		"one of which nobody can tell is refused when it was synced and stays OutOfSync": {looks: []look{
 			{app: application(compared("OutOfSync", hidden)), want: argocd.Start},
-			{at: 1, app: application(compared("OutOfSync", hidden), lastOperation(to(ours), id("r1"))), change: synced, want: argocd.Wait},
+			{at: 1, app: application(compared("OutOfSync", hidden), lastOperation(to(ours), mine)), change: synced, want: argocd.Wait},
 			{at: 60, app: application(compared("OutOfSync", hidden), justReleased, reconciled(3), drifted), want: argocd.Refresh},
 			{at: 90, app: application(compared("OutOfSync", hidden), justReleased, reconciled(3), drifted), change: refreshed(3, 80), want: argocd.Fail, kind: failure.Conflict, says: "OutOfSync for ever"},
 		}},
 		"what Git no longer has is named when nobody may delete it": {looks: []look{
-			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), id("r1"))), change: synced, want: argocd.Wait},
+			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), mine)), change: synced, want: argocd.Wait},
 			{at: 3, app: application(compared("OutOfSync", ours), justReleased, reconciled(3), leftBehind), want: argocd.Refresh},
 			{at: 4, app: application(compared("OutOfSync", ours), justReleased, reconciled(3), leftBehind), change: refreshed(1, 4), want: argocd.Fail, kind: failure.Conflict, says: "Git no longer has ConfigMap web/web"},
 		}},
@@ -275,7 +273,7 @@ func TestDecisionsFollowTheStateOfTheApplication(t *testing.T) {
 			looks:   []look{{app: application(compared("OutOfSync", ours), released, leftBehind), want: argocd.Start}},
 		},
 		"an application that differs after the sync is compared once more and then refused": {looks: []look{
-			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), id("r1"))), change: synced, want: argocd.Wait},
+			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), mine)), change: synced, want: argocd.Wait},
 			{at: 3, app: application(compared("OutOfSync", ours), justReleased, reconciled(3), drifted), want: argocd.Refresh},
 			{at: 4, app: application(compared("OutOfSync", ours), justReleased, reconciled(3), drifted), change: refreshed(1, 4), want: argocd.Fail, kind: failure.Unhealthy, says: "OutOfSync although aaaaaaaaaaaa was synced: Deployment web/web"},
 		}},
@@ -294,7 +292,7 @@ func TestDecisionsFollowTheStateOfTheApplication(t *testing.T) {
 			},
 		},
 		"a window that closes while the operation waits is noticed": {looks: []look{
-			{app: application(lastOperation(to(ours), id("r1"), saying("Sync operation blocked by sync window"))), want: argocd.Fail, kind: failure.Conflict, says: "blocked by a sync window"},
+			{app: application(lastOperation(to(ours), mine, saying("Sync operation blocked by sync window"))), want: argocd.Fail, kind: failure.Conflict, says: "blocked by a sync window"},
 		}},
 		"one of several sources is pinned": {looks: []look{
 			{app: application(compared("OutOfSync", ours), several), want: argocd.Start},
@@ -326,7 +324,7 @@ func TestDecisionsFollowTheStateOfTheApplication(t *testing.T) {
 			request: func(r *argocd.Request) { r.NoWait = true },
 			looks: []look{
 				{app: application(compared("OutOfSync", ours)), want: argocd.Start},
-				{at: 1, app: application(compared("OutOfSync", ours), lastOperation(to(ours), id("r1"))), want: argocd.Done},
+				{at: 1, app: application(compared("OutOfSync", ours), lastOperation(to(ours), mine)), want: argocd.Done},
 			},
 		},
 	}
