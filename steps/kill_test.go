@@ -54,6 +54,10 @@ var killCases = map[string]struct {
 		s.othersRelease()
 		return []string{"commit-push", "--dir", "work", "--record", record}
 	}},
+	"release": {trailer: "Slipway-Release", prepare: releaseStep},
+	"release as a build of a job": {trailer: "Slipway-Release", prepare: func(s *site) []string {
+		return append(releaseStep(s), "--job", "shop", "--order", "7")
+	}},
 	"revert without a checkout": {trailer: "Slipway-Reverts", prepare: func(s *site) []string {
 		r := s.must(steps.Changed, s.edited("--depth=1")...)
 		s.othersRelease()
@@ -71,6 +75,10 @@ var killCases = map[string]struct {
 		s.othersRelease()
 		return []string{"revert", "--dir", "work", "--commit", r.Details.Revision}
 	}},
+}
+
+func releaseStep(s *site) []string {
+	return []string{"release", "--repo", s.url(), "--path", shopDir, "--image", "shop:v2", "--record", record}
 }
 
 func checkoutStep(s *site) []string {
