@@ -86,35 +86,51 @@ func (a *argocdOptions) settings(e *Env) (argocd.Settings, error) {
 // containsTries bounds how often the repository is asked in vain before its answer is done without.
 const containsTries = 3
 
-// contains answers whether a commit contains the release, from the repository, which is opened when the first question comes.
+// ancestry answers whether a commit contains the release, from the repository, which is opened when the first question comes.
 // A repository that does not answer is no reason to fail: then only the very commit is accepted.
-func (g *gitOptions) contains(e *Env, repo string) argocd.Contains {
-	var (
-		mu     sync.Mutex
-		remote *gitrepo.Remote
-		failed int
-	)
-	return func(ctx context.Context, tip, revision string) (bool, bool, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		var err error
-		if remote == nil {
-			remote, err = g.open(e, repo)
+type ancestry struct {
+	git  *gitOptions
+	env  *Env
+	repo string
+
+	mu     sync.Mutex
+	remote *gitrepo.Remote
+	failed int // in a row
+}
+
+func (a *ancestry) contains(ctx context.Context, tip, revision string) (contains, known bool, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if contains, err = a.ask(ctx, tip, revision); err == nil {
+		a.failed = 0
+		return contains, true, nil
+	}
+	if a.failed++; ctx.Err() != nil || retry.IsTransient(err) && a.failed < containsTries {
+		return false, false, err
+	}
+	a.env.Log.Warn("the repository does not tell whether a commit contains the release",
+		zap.String("commit", tip), zap.String("reason", err.Error()))
+	return false, false, nil
+}
+
+func (a *ancestry) ask(ctx context.Context, tip, revision string) (bool, error) {
+	if a.remote == nil {
+		remote, err := a.git.open(a.env, a.repo)
+		if err != nil {
+			return false, err
 		}
-		contains := false
-		if err == nil {
-			to, _ := gitrepo.ParseHash(tip)
-			from, _ := gitrepo.ParseHash(revision)
-			contains, err = remote.Contains(ctx, to, from, defaultHistory)
-		}
-		if err == nil {
-			failed = 0
-			return contains, true, nil
-		}
-		if failed++; retry.IsTransient(err) && failed < containsTries || ctx.Err() != nil {
-			return false, false, err
-		}
-		e.Log.Warn("the repository does not tell whether a commit contains the release", zap.String("commit", tip), zap.String("reason", err.Error()))
-		return false, false, nil
+		a.remote = remote
+	}
+	to, okTo := gitrepo.ParseHash(tip)
+	from, okFrom := gitrepo.ParseHash(revision)
+	if !okTo || !okFrom {
+		return false, nil // the version of a chart, say
+	}
+	return a.remote.Contains(ctx, to, from, defaultHistory)
+}
+
+func (a *ancestry) close() {
+	if a.remote != nil {
+		_ = a.remote.Close()
 	}
 }

@@ -85,7 +85,8 @@ at that commit, or at a later one that contains it, and stays so. An application
 is started twice: an operation that runs already, from an earlier run of this step or from anybody else, is waited for. What goes
 wrong is explained down to events and logs of pods.
 
-Unchanged if everything was so already. Never changes the application itself.`,
+Unchanged if everything was so already. Never changes the application itself. Once the server was reached, what fails for the moment
+is tried again until --timeout.`,
 		Flags: flags,
 	}, withRetry)
 }
@@ -143,11 +144,13 @@ func (s *ArgoCDSync) sync(
 		return nil, s.timedOut(limited, err, "the applications were not listed")
 	}
 	all := &syncing{step: s, env: env}
+	git := &ancestry{git: &s.git, env: env, repo: repo}
+	defer git.close()
 	for _, ref := range refs {
 		follower := argocd.NewFollower(client, ref, request)
 		follower.Mask = env.Redact.String
 		if repo != "" {
-			follower.Contains = s.git.contains(env, repo)
+			follower.Contains = git.contains
 		}
 		all.add(ref, follower)
 	}

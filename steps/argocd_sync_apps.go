@@ -85,7 +85,7 @@ func (a *syncing) one(ctx, limited, waiting context.Context, app *syncingApp) {
 		app.succeed(outcome)
 		return
 	case ctx.Err() != nil:
-		app.err = err
+		app.err = fmt.Errorf("application %s: %w; it was waiting for %s", app.ref, context.Cause(ctx), app.follower.Waiting())
 		if a.step.TerminateOnAbort {
 			a.abort(ctx, app)
 		}
@@ -216,7 +216,8 @@ func (a *syncingApp) succeed(o argocd.Outcome) {
 	if o.Notice != "" {
 		a.log.Warn(a.ref.String() + ": " + o.Notice)
 	}
-	a.log.Info(a.ref.String()+": "+a.report.Sync+" and "+a.report.Health, zap.String("outcome", string(a.report.Outcome)))
+	a.log.Info(a.ref.String()+": "+a.report.Sync+" and "+a.report.Health, zap.String("outcome", string(a.report.Outcome)),
+		zap.String("revision", strings.Join(a.report.Revisions, ",")))
 }
 
 // fail explains, in the JSON and to whoever reads the log.

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	"github.com/rogpeppe/go-internal/testscript"
 	"google.golang.org/grpc/codes"
 
@@ -19,7 +18,7 @@ type argoCDKey struct{}
 // argoCD drives the Argo CD of a story, which reads the story's Git server:
 //
 //	argocd start [-OPTION...]       serve; sets ARGOCD_SERVER, ARGOCD_AUTH_TOKEN and SLIPWAY_ARGOCD_PLAINTEXT. Options are -tls (sets
-//	                                ARGOCD_CA_FILE), -root=PATH, -http1, -nogrpc, -silent, -v3, -logs (their right is enforced)
+//	                                ARGOCD_CA_FILE), -root=PATH, -http1, -nogrpc, -silent, -slow (operations last a minute)
 //	argocd app NAME PATH [-OPTION...]  declare an application, synced and healthy; options are -automated, -prune, -branch=BRANCH,
 //	                                -label=KEY:VALUE, -new (nothing was synced yet)
 //	argocd rollout NAME OUTCOME     what becomes of workloads that change: progressing, suspended, crashloop, pull, refused, healthy
@@ -27,6 +26,8 @@ type argoCDKey struct{}
 //	argocd policy FILE              replace policy.csv
 //	argocd fail METHOD N FAULT      let the next N calls meet a fault: a code of HTTP, hang, drop, lose, or a code of gRPC and a text
 //	argocd window closed|open       a sync window that forbids, or none
+//	argocd proxy                    start a proxy that leads every host to the server; sets PROXY_URL
+//	argocd await METHOD N           wait until there were so many calls
 //	argocd syncs N                  check how many syncs were asked for
 //	argocd calls METHOD N           check how many calls of a method there were
 func argoCD(ts *testscript.TestScript, neg bool, args []string) {
@@ -59,10 +60,8 @@ func startArgoCD(ts *testscript.TestScript, args []string) {
 			options.Front = argocdtest.FrontNoGRPC
 		case "-silent":
 			options.Front = argocdtest.FrontBlackHole
-		case "-v3":
-			options.Version = "v3.1.0"
-		case "-logs":
-			options.EnforceLogs = true
+		case "-slow":
+			options.OperationFor = time.Minute
 		default:
 			ts.Fatalf("argocd start: no option %s", arg)
 		}
@@ -99,18 +98,33 @@ func tellArgoCD(ts *testscript.TestScript, server *argocdtest.Server, what strin
 		server.Fail(args[0], n, faultOf(ts, args[2:]))
 		return err
 	case what == "window" && len(args) == 1:
-		var windows []*v1alpha1.SyncWindow
+		server.SetWindows("default")
 		if args[0] == "closed" {
-			windows = append(windows, argocdtest.Closed(false))
+			server.SetWindows("default", argocdtest.Closed(false))
 		}
-		server.SetWindows("default", windows...)
 		return nil
+	case what == "proxy" && len(args) == 0:
+		return proxyTo(ts, gitrepotest.ProxyOptions{Upstream: server.Addr()})
+	case what == "await" && len(args) == 2:
+		return awaitCalls(server, args[0], args[1])
 	case what == "syncs" && len(args) == 1:
 		return checkCalls(server, "application.Sync", args[0])
 	case what == "calls" && len(args) == 2:
 		return checkCalls(server, args[0], args[1])
 	}
 	return fmt.Errorf("argocd %s: unknown, or the number of arguments is wrong", what)
+}
+
+func awaitCalls(server *argocdtest.Server, method, want string) error {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for range 500 {
+		if checkCalls(server, method, want) == nil {
+			return nil
+		}
+		<-ticker.C
+	}
+	return checkCalls(server, method, want)
 }
 
 func checkCalls(server *argocdtest.Server, method, want string) error {

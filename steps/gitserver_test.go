@@ -157,6 +157,10 @@ func startProxy(ts *testscript.TestScript, server *gitrepotest.Server, args []st
 		}
 		options.Reply = reply
 	}
+	return proxyTo(ts, options)
+}
+
+func proxyTo(ts *testscript.TestScript, options gitrepotest.ProxyOptions) error {
 	proxy, err := gitrepotest.StartProxy(options)
 	if err != nil {
 		return err

@@ -100,8 +100,8 @@ type exchange struct {
 	http.ResponseWriter
 	connection net.Conn
 	web        bool
-	ending     ending // set before the reply is written
-	status     int    // of the page
+	ending     atomic.Int32 // of the type ending; a client that gives up lets HTTP end before the handling does
+	status     int          // of the page, set before ending
 	paged      bool
 	cut        atomic.Bool // set at any time: close the connection when all messages are sent
 }
@@ -109,7 +109,7 @@ type exchange struct {
 func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
 
 // ending is what becomes of the reply to a call.
-type ending int
+type ending = int32
 
 const (
 	sendReply ending = iota
@@ -126,7 +126,7 @@ func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 
 // interrupt carries out the fault, if there is one; true means that the reply must not be sent.
 func (e *exchange) interrupt() bool {
-	switch e.ending {
+	switch e.ending.Load() {
 	case sendPage:
 		if !e.paged {
 			e.paged = true

@@ -86,11 +86,12 @@ func (f Fault) arrive(ctx context.Context, e *exchange) error {
 		<-ctx.Done()
 		return status.FromContextError(ctx.Err()).Err()
 	case f.Page != 0:
-		e.ending, e.status = sendPage, f.Page
+		e.status = f.Page
+		e.ending.Store(sendPage)
 	case f.Reset:
-		e.ending = resetStream
+		e.ending.Store(resetStream)
 	case f.Drop:
-		e.ending = closeConnection
+		e.ending.Store(closeConnection)
 	case f.Refusal != nil && f.CutAfter == 0:
 		return f.Refusal
 	default:
@@ -108,7 +109,7 @@ func (f Fault) handled(e *exchange) {
 		f.After()
 	}
 	if f.DropAfter {
-		e.ending = closeConnection
+		e.ending.Store(closeConnection)
 	}
 }
 

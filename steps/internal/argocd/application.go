@@ -160,7 +160,7 @@ func (a *Application) running() *OperationState {
 	case a.State != nil && !a.State.completed():
 		return a.State
 	case a.Requested != nil:
-		return &OperationState{Operation: *a.Requested, Phase: "Requested"}
+		return &OperationState{Operation: *a.Requested, Phase: "Running"} // as good as
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	applicationpkg "github.com/argoproj/argo-cd/v2/pkg/apiclient/application"
 	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"slipway/retry"
 )
@@ -172,7 +173,11 @@ func (c *Client) Watch(ctx context.Context, r Ref, see func(*Application)) error
 	stream, err := c.apps.Watch(ctx, c.query(r))
 	for err == nil {
 		var event *v1alpha1.ApplicationWatchEvent
-		if event, err = stream.Recv(); err == nil && event.Application.Name == r.Name {
+		switch event, err = stream.Recv(); {
+		case err != nil:
+		case event.Type == watch.Deleted:
+			return nil
+		default:
 			see(newApplication(&event.Application))
 		}
 	}

@@ -22,6 +22,8 @@ var (
 	ErrInProgress = errors.New("another operation is in progress")
 	// ErrAutomated says that an application that syncs by itself takes no revision from outside.
 	ErrAutomated = errors.New("the application syncs by itself and takes no revision")
+	// ErrOverride says that the account may not sync to a revision, as a setting of v3 demands a right of its own for that.
+	ErrOverride = errors.New("the right override is missing")
 	// ErrWindow says that a sync window forbids the sync now.
 	ErrWindow = errors.New("a sync window forbids it")
 	// ErrUnresolved says that the server could not look the revision up in Git, which may pass.
@@ -190,7 +192,7 @@ func classifyPermission(api *APIError, err error) error {
 	case strings.Contains(api.Message, "invalid sync window"):
 		return &failure.Error{Kind: failure.Conflict, Hint: "correct the sync windows of the project", Err: err}
 	case strings.Contains(api.Message, ", override, "):
-		return &failure.Error{Kind: failure.Denied, Hint: hintOverride, Err: err}
+		return &failure.Error{Kind: failure.Denied, Hint: hintOverride, Err: join(err, ErrOverride)}
 	}
 	return &failure.Error{Kind: failure.Denied, Hint: hintRights, Err: err}
 }

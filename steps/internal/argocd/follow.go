@@ -271,7 +271,7 @@ func (f *Follower) start(ctx context.Context, s SyncRequest) (*Application, erro
 		}
 		return app, nil
 	case errors.Is(err, ErrInProgress):
-	case errors.Is(err, ErrAutomated) && !errors.Is(f.progress.Refusal, ErrAutomated):
+	case (errors.Is(err, ErrAutomated) || errors.Is(err, ErrOverride)) && s.Revision != "":
 		f.progress.Refusal, f.progress.NotBefore = ErrAutomated, time.Time{}
 	case errors.Is(err, ErrWindow):
 		if !f.Request.WaitForWindow {

@@ -3,6 +3,7 @@ package argocd_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -345,17 +346,16 @@ func TestAnApplicationInAnotherNamespace(t *testing.T) {
 func TestKilledAtAnyCallAndRunAgain(t *testing.T) {
 	for _, automated := range []bool{false, true} {
 		for _, before := range []bool{true, false} {
-			n := -1
-			for killed := true; killed; {
-				n++
-				app := argocdtest.App{Name: "web", Deployed: true, Automated: automated}
-				inWorld(t, argocdtest.Options{ProgressingFor: 15 * time.Second, OperationFor: 15 * time.Second}, app, func(w *world) {
-					killed = w.killAt(n, before)
-				})
-			}
-			if n < 5 {
-				t.Errorf("a release is %d calls only", n)
-			}
+			app := argocdtest.App{Name: "web", Deployed: true, Automated: automated}
+			inWorld(t, argocdtest.Options{ProgressingFor: 15 * time.Second, OperationFor: 15 * time.Second}, app, func(w *world) {
+				n := 0
+				for w.killAt(n, before) {
+					n++
+				}
+				if n < 5 {
+					w.t.Errorf("a release is %d calls only", n)
+				}
+			})
 		}
 	}
 }
@@ -363,7 +363,7 @@ func TestKilledAtAnyCallAndRunAgain(t *testing.T) {
 // killAt runs a release that is killed at a call, and another one to the end. It returns false if there were fewer calls.
 func (w *world) killAt(n int, before bool) bool {
 	w.t.Helper()
-	revision := w.push("2", nil)
+	revision := w.push(fmt.Sprint("to-be-killed-", n), nil)
 	history := len(w.App("web").Status.History)
 	ctx, kill := context.WithCancel(w.t.Context())
 	defer kill()
@@ -432,6 +432,73 @@ func TestAnOperationOfSomebodyElse(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestHealthThatFlapsIsWaitedFor(t *testing.T) {
+	inWorld(t, argocdtest.Options{}, argocdtest.App{}, func(w *world) {
+		w.rollout(argocdtest.Flapping(3, 4*time.Second))
+		began := time.Now()
+		w.mustRun(w.follower(w.request(w.push("2", nil))))
+		if took := time.Since(began); took < 29*time.Second || took > 35*time.Second {
+			w.t.Errorf("took %s", took)
+		}
+	})
+}
+
+func TestWhereARevisionNeedsARightOfItsOwnTheBranchIsSynced(t *testing.T) {
+	const policy = "p, role:ci, applications, get, default/*, allow\np, role:ci, applications, sync, default/*, allow\ng, ci, role:ci\n"
+	inWorld(t, argocdtest.Options{Version: "v3.1.0", OverrideForRevision: true, Policy: policy}, argocdtest.App{}, func(w *world) {
+		w.token = w.Token("ci", time.Time{})
+		w.mustRun(w.follower(w.request(w.push("2", nil))))
+		if calls := w.Calls("application.Sync"); len(calls) != 2 || len(calls[1].Revisions) != 0 {
+			w.t.Errorf("asked for %+v", calls)
+		}
+	})
+}
+
+func TestAnApplicationThatIsDeletedMeanwhileIsMissed(t *testing.T) {
+	inWorld(t, argocdtest.Options{ProgressingFor: time.Hour}, argocdtest.App{}, func(w *world) {
+		time.AfterFunc(time.Minute, func() {
+			if err := w.RemoveApp("web"); err != nil {
+				w.t.Error(err)
+			}
+		})
+		began := time.Now()
+		_, err := w.run(w.follower(w.request(w.push("2", nil))))
+		w.fails(err, failure.Usage, "not found")
+		if took := time.Since(began); took > 65*time.Second {
+			w.t.Errorf("took %s", took)
+		}
+	})
+}
+
+func TestTheServerMayBeReplacedMeanwhile(t *testing.T) {
+	for name, o := range map[string]argocd.Options{"gRPC": {}, "gRPC-web": {GRPCWeb: true}} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, argocdtest.Options{ProgressingFor: 2 * time.Second})
+			client := mustConnect(t, s, o)
+			revision := s.App("web").Status.Sync.Revision
+			if err := s.Edit("web", "Deployment", "web", func(object map[string]any) { object["spec"] = nil }); err != nil {
+				t.Fatal(err)
+			}
+			f := argocd.NewFollower(client, web, argocd.Request{Revision: revision, ID: "r"})
+			time.AfterFunc(500*time.Millisecond, func() {
+				if err := s.Stop(); err != nil {
+					t.Error(err)
+				}
+				if err := s.Resume(); err != nil {
+					t.Error(err)
+				}
+			})
+			err := retry.Do(t.Context(), retry.Policy{Timeout: 20 * time.Second}, nil, func(ctx context.Context) error {
+				_, err := f.Run(ctx)
+				return err
+			})
+			if err != nil || len(s.Calls("application.Sync")) != 1 {
+				t.Errorf("ended with %v after %+v", err, s.Calls("application.Sync"))
+			}
+		})
+	}
 }
 
 func TestSyncWindows(t *testing.T) {
