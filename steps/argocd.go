@@ -20,6 +20,8 @@ const argocdOpts = "ARGOCD_OPTS"
 type argocdOptions struct {
 	server, rootPath, caFile, config, context string
 	plainText, insecure, web                  bool
+
+	dial argocd.Dialer // how connections are made, other than over the network
 }
 
 func (a *argocdOptions) flags() []cli.Flag {
@@ -79,6 +81,7 @@ func (a *argocdOptions) settings(e *Env) (argocd.Settings, error) {
 		return settings, err
 	}
 	e.Redact.Add(settings.Secrets()...)
+	settings.Dial = a.dial
 	settings.UserAgent = programName + "/" + buildVersion()
 	return settings, nil
 }

@@ -119,7 +119,7 @@ func (s *Settings) dialGRPC() (*grpc.ClientConn, error) {
 			Backoff:           backoff.Config{BaseDelay: 500 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 5 * time.Second},
 			MinConnectTimeout: connectLimit,
 		}),
-		// Twice what the server allows at most. It finds out that a connection is dead which a firewall has forgotten.
+		// A connection that a firewall has forgotten is found out; the server suffers this twice as often.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 	)
 	if s.Dial != nil {

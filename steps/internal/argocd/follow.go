@@ -37,7 +37,6 @@ type Follower struct {
 	mu     sync.Mutex
 	app    *Application
 	reason string
-	mine   bool // an operation of the release may be running
 }
 
 // Outcome is how a release has ended.
@@ -156,8 +155,6 @@ func (f *Follower) see(ctx context.Context, app *Application) {
 		f.collectHooks(ctx, app)
 		f.mu.Lock()
 		f.app = app
-		running := app.running()
-		f.mine = running != nil && running.ID == f.Request.ID
 		f.mu.Unlock()
 	}
 	f.checked = f.checked && app == nil
@@ -190,12 +187,13 @@ func (f *Follower) App() *Application {
 	return f.app
 }
 
-// Abort ends an operation of this release that is still running.
+// Abort ends the operation if it is one of this release, whichever run has started it.
 func (f *Follower) Abort(ctx context.Context) error {
-	f.mu.Lock()
-	mine := f.mine
-	f.mu.Unlock()
-	if !mine {
+	app, err := f.Client.Get(ctx, f.ref)
+	if err != nil {
+		return err
+	}
+	if running := app.running(); running == nil || running.ID != f.Request.ID {
 		return nil
 	}
 	return f.Client.Terminate(ctx, f.ref)
@@ -226,10 +224,10 @@ func (f *Follower) act(ctx context.Context, d Decision) (*Application, error) {
 		f.progress.Refreshes++
 		return f.refresh(ctx)
 	case Terminate:
-		f.progress.Terminated = d.Revision
 		if err := f.Client.Terminate(ctx, f.ref); err != nil {
 			return nil, err
 		}
+		f.progress.Terminated = d.Revision
 		return f.Client.Get(ctx, f.ref)
 	default:
 		return f.start(ctx, d.Sync)
@@ -256,9 +254,6 @@ func (f *Follower) ask(ctx context.Context, revision string) error {
 // start asks for the operation. Whatever goes wrong is followed by another look: only what the application says tells whether
 // an answer that was lost was a yes.
 func (f *Follower) start(ctx context.Context, s SyncRequest) (*Application, error) {
-	f.mu.Lock()
-	f.mine = true
-	f.mu.Unlock()
 	f.progress.NotBefore = time.Now().Add(time.Second)
 	app, err := f.Client.Sync(ctx, f.ref, s)
 	switch {
