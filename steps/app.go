@@ -50,6 +50,7 @@ func App() *cli.App {
 			newRevert(),
 			newRelease(),
 			newArgoCDSync(),
+			newDoctor(),
 			newVersion(),
 			newCompletion(),
 			newBuildChild(),

@@ -18,11 +18,12 @@ type argoCDKey struct{}
 // argoCD drives the Argo CD of a story, which reads the story's Git server:
 //
 //	argocd start [-OPTION...]       serve; sets ARGOCD_SERVER, ARGOCD_AUTH_TOKEN and SLIPWAY_ARGOCD_PLAINTEXT. Options are -tls (sets
-//	                                ARGOCD_CA_FILE), -root=PATH, -http1, -nogrpc, -silent, -slow (operations last a minute)
+//	                                ARGOCD_CA_FILE), -root=PATH, -http1, -nogrpc, -silent, -v3, -logs (their right is enforced),
+//	                                -slow (operations last a minute), -skew=DURATION (how far its clock is ahead)
 //	argocd app NAME PATH [-OPTION...]  declare an application, synced and healthy; options are -automated, -prune, -branch=BRANCH,
-//	                                -label=KEY:VALUE, -new (nothing was synced yet)
+//	                                -label=KEY:VALUE, -project=PROJECT, -repo=URL, -new (nothing was synced yet)
 //	argocd rollout NAME OUTCOME     what becomes of workloads that change: progressing, suspended, crashloop, pull, refused, healthy
-//	argocd token ACCOUNT [expired]  sets ARGOCD_AUTH_TOKEN
+//	argocd token ACCOUNT [expired|DURATION]  sets ARGOCD_AUTH_TOKEN
 //	argocd policy FILE              replace policy.csv
 //	argocd fail METHOD N FAULT      let the next N calls meet a fault: a code of HTTP, hang, drop, lose, or a code of gRPC and a text
 //	argocd window closed|open       a sync window that forbids, or none
@@ -30,6 +31,7 @@ type argoCDKey struct{}
 //	argocd await METHOD N           wait until there were so many calls
 //	argocd syncs N                  check how many syncs were asked for
 //	argocd calls METHOD N           check how many calls of a method there were
+//	argocd version NAME             print what changes with every change of the application
 func argoCD(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: argocd start|app|rollout|token|fail|syncs ...")
@@ -62,6 +64,14 @@ func startArgoCD(ts *testscript.TestScript, args []string) {
 			options.Front = argocdtest.FrontBlackHole
 		case "-slow":
 			options.OperationFor = time.Minute
+		case "-v3":
+			options.Version = "v3.1.0"
+		case "-logs":
+			options.EnforceLogs = true
+		case "-skew":
+			var err error
+			options.Skew, err = time.ParseDuration(value)
+			ts.Check(err)
 		default:
 			ts.Fatalf("argocd start: no option %s", arg)
 		}
@@ -85,12 +95,9 @@ func tellArgoCD(ts *testscript.TestScript, server *argocdtest.Server, what strin
 	case what == "rollout" && len(args) == 2:
 		return rollout(server, args[0], args[1])
 	case what == "token" && len(args) > 0:
-		expires := time.Time{}
-		if len(args) > 1 {
-			expires = time.Now().Add(-time.Hour)
-		}
+		expires, err := expiry(args[1:])
 		ts.Setenv("ARGOCD_AUTH_TOKEN", server.TokenFrom(args[0], time.Now().Add(-2*time.Hour), expires))
-		return nil
+		return err
 	case what == "policy" && len(args) == 1:
 		return server.SetPolicy(ts.ReadFile(args[0]))
 	case what == "fail" && len(args) > 2:
@@ -111,6 +118,9 @@ func tellArgoCD(ts *testscript.TestScript, server *argocdtest.Server, what strin
 		return checkCalls(server, "application.Sync", args[0])
 	case what == "calls" && len(args) == 2:
 		return checkCalls(server, args[0], args[1])
+	case what == "version" && len(args) == 1:
+		_, err := fmt.Fprintln(ts.Stdout(), server.App(args[0]).ResourceVersion)
+		return err
 	}
 	return fmt.Errorf("argocd %s: unknown, or the number of arguments is wrong", what)
 }
@@ -125,6 +135,17 @@ func awaitCalls(server *argocdtest.Server, method, want string) error {
 		<-ticker.C
 	}
 	return checkCalls(server, method, want)
+}
+
+func expiry(args []string) (time.Time, error) {
+	switch {
+	case len(args) == 0:
+		return time.Time{}, nil
+	case args[0] == "expired":
+		return time.Now().Add(-time.Hour), nil
+	}
+	in, err := time.ParseDuration(args[0])
+	return time.Now().Add(in), err
 }
 
 func checkCalls(server *argocdtest.Server, method, want string) error {
@@ -151,6 +172,10 @@ func declare(ts *testscript.TestScript, server *argocdtest.Server, args []string
 			app.Deployed = false
 		case "-branch":
 			app.Revision = value
+		case "-project":
+			app.Project = value
+		case "-repo":
+			app.Repo = value
 		case "-label":
 			key, content, _ := strings.Cut(value, ":")
 			app.Labels = map[string]string{key: content}

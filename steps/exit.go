@@ -64,7 +64,10 @@ func exitFor(ctx context.Context, err error) exitRow {
 	if errors.As(context.Cause(ctx), &signalled) {
 		return rowOfCode(signalled.exitCode())
 	}
-	kind := kindOf(err)
+	return rowOfKind(kindOf(err))
+}
+
+func rowOfKind(kind failure.Kind) exitRow {
 	for _, row := range exitTable {
 		if row.name == string(kind) {
 			return row

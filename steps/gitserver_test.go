@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -28,10 +29,12 @@ type gitServerKey struct{}
 //	gitserver start DIR             serve a repository with the files of DIR on its branch main; sets GIT_URL
 //	gitserver start DIR PASSWORD    the same, for those who know the password
 //	gitserver start -OPTION DIR     also -tls (sets GIT_CA_FILE), -ssh (sets GIT_SSH_URL, GIT_SSH_KEY, GIT_SSH_LOCKED_KEY,
-//	                                GIT_KNOWN_HOSTS), -empty (no commit), -plain (no partial fetch)
+//	                                GIT_KNOWN_HOSTS), -empty (no commit), -plain (no partial fetch),
+//	                                -skew=DURATION (how far its clock is ahead)
 //	gitserver proxy                 start a proxy that leads every host to the server; sets PROXY_URL
 //	gitserver proxy CODE FILE       start one that answers everything with this page
 //	gitserver answer CODE FILE [HEADER:VALUE]  answer all requests with this page
+//	gitserver read-only             take no pushes
 //	gitserver heal                  no more faults
 //	gitserver fail-next CODE        answer the next request with this status
 //	gitserver fail-push CODE        answer the next push with this status
@@ -65,7 +68,12 @@ func startGitServer(ts *testscript.TestScript, args []string) {
 	var options gitrepotest.Options
 	var repo gitrepotest.RepoOptions
 	for ; len(args) > 0 && strings.HasPrefix(args[0], "-"); args = args[1:] {
-		switch args[0] {
+		name, value, _ := strings.Cut(args[0], "=")
+		switch name {
+		case "-skew":
+			var err error
+			options.Skew, err = time.ParseDuration(value)
+			ts.Check(err)
 		case "-tls":
 			options.TLS = true
 		case "-ssh":
@@ -125,6 +133,14 @@ func tellGitServer(ts *testscript.TestScript, server *gitrepotest.Server, what s
 		reply, err := replyOf(ts, args)
 		server.Fault(func(gitrepotest.Request) gitrepotest.Action { return gitrepotest.Action{Reply: reply} })
 		return err
+	case what == "read-only" && len(args) == 0:
+		server.Fault(func(r gitrepotest.Request) gitrepotest.Action {
+			if r.Service == gitrepotest.ReceivePack {
+				return gitrepotest.Status(http.StatusForbidden, nil, "You are not allowed to push code to this project.")
+			}
+			return gitrepotest.Pass()
+		})
+		return nil
 	case what == "heal" && len(args) == 0:
 		server.Fault(nil)
 		return nil

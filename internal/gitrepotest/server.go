@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Options say what kind of server is started. The zero value is plain HTTP, open to everybody, in a temporary directory.
@@ -31,6 +32,8 @@ type Options struct {
 	Token string
 	// ProtocolV0 ignores the client's wish for another protocol version, as old servers do, over HTTP and SSH.
 	ProtocolV0 bool
+	// Skew is how far the clock of the HTTP server is ahead.
+	Skew time.Duration
 	// SSH also serves the repositories over SSH, to the keys of ClientKeyFile and EncryptedClientKeyFile.
 	SSH bool
 	// Stderr receives what the Git processes of HTTP requests write to their stderr; nil discards it.
@@ -185,6 +188,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer s.handlers.Done()
+	if s.options.Skew != 0 {
+		w.Header().Set("Date", time.Now().Add(s.options.Skew).UTC().Format(http.TimeFormat))
+	}
 	// CGI needs to know the length of a body, which chunked requests do not say. It also makes sure that a client that
 	// is killed by a fault has sent its request.
 	body, err := io.ReadAll(r.Body)
