@@ -69,10 +69,10 @@ func parse(args []string) (settings, error) {
 	s := settings{}
 	var parts, repos string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.IntVar(&s.runs, "n", 3, "runs of each row of the comparison; the median is reported (a full clone runs once)")
-	flags.IntVar(&s.rounds, "rounds", 11, "rounds of validate; the medians are reported")
+	flags.IntVar(&s.runs, "n", 3, "runs of each row of bump (a full clone runs once) and sync; the medians are reported")
+	flags.IntVar(&s.rounds, "rounds", 11, "rounds of validate and start; the medians are reported")
 	flags.BoolVar(&s.quick, "quick", false, "a smoke run: tiny repositories, few writers")
-	flags.StringVar(&parts, "parts", "bump,burst,spread,validate,validate-all", "what to run")
+	flags.StringVar(&parts, "parts", "start,sync,bump,burst,spread,validate,validate-all", "what to run")
 	flags.StringVar(&repos, "repos", "small,large", "on which repositories")
 	flags.StringVar(&s.rows, "rows", "", "only rows whose name contains this")
 	flags.IntVar(&s.writers, "writers", 50, "writers of burst and spread")
@@ -99,12 +99,10 @@ func (s settings) bench(ctx context.Context, out io.Writer) (err error) {
 		}
 	}()
 	_, _ = fmt.Fprintf(out, "%s, %d CPUs, %s, %s\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), b.versions, runtime.Version())
-	if s.wants("validate") {
-		if err := b.validate(ctx, out); err != nil {
-			return fmt.Errorf("validate: %w", err)
-		}
+	failed, err := b.withoutRepositories(ctx, out)
+	if err != nil {
+		return err
 	}
-	var failed []string
 	for _, name := range s.repos {
 		size, err := sizeNamed(s.sizeName(name))
 		if err != nil {
@@ -131,19 +129,43 @@ func (s settings) sizeName(repo string) string {
 
 func (s settings) wants(part string) bool { return slices.Contains(s.parts, part) }
 
-// repository runs all wanted parts on one repository and returns what slipway did not do as promised.
-func (b *bench) repository(ctx context.Context, out io.Writer, size scale) ([]string, error) {
-	progress("repository %s: %d services, %d commits", size.name, size.services, size.commits)
-	if err := b.generated(ctx, size); err != nil {
-		return nil, err
-	}
+// withoutRepositories runs the wanted parts that need no generated repository, and returns what slipway did not do as promised.
+func (b *bench) withoutRepositories(ctx context.Context, out io.Writer) ([]string, error) {
 	var failed []string
 	for _, part := range []struct {
 		name string
-		run  func(context.Context, io.Writer, scale) ([]string, error)
-	}{{"bump", b.bumps}, {"burst", b.burst}, {"spread", b.spread}, {"validate-all", b.validateAll}} {
+		run  func(context.Context, io.Writer) ([]string, error)
+	}{{"start", b.starts}, {"sync", b.syncs}, {"validate", b.validate}} {
 		if !b.settings.wants(part.name) {
 			continue
+		}
+		failures, err := part.run(ctx, out)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", part.name, err)
+		}
+		failed = append(failed, failures...)
+	}
+	return failed, nil
+}
+
+// repository runs the wanted parts on one repository and returns what slipway did not do as promised.
+func (b *bench) repository(ctx context.Context, out io.Writer, size scale) ([]string, error) {
+	parts := []struct {
+		name string
+		run  func(context.Context, io.Writer, scale) ([]string, error)
+	}{{"bump", b.bumps}, {"burst", b.burst}, {"spread", b.spread}, {"validate-all", b.validateAll}}
+	var failed []string
+	generated := false
+	for _, part := range parts {
+		if !b.settings.wants(part.name) {
+			continue
+		}
+		if !generated {
+			progress("repository %s: %d services, %d commits", size.name, size.services, size.commits)
+			if err := b.generated(ctx, size); err != nil {
+				return nil, err
+			}
+			generated = true
 		}
 		failures, err := part.run(ctx, out, size)
 		if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ const (
 	kustomizeVersion   = "v5.8.2"
 	builtinKustomize   = "v5.8.1" // has the engine that slipway has built in
 	kubeconformVersion = "v0.8.0"
+	argocdVersion      = "v2.14.21" // the one whose client slipway has built in
 )
 
 // bench is a run: its tools, its server and a directory that is removed at the end.
@@ -142,6 +144,31 @@ func (b *bench) installed(ctx context.Context, name, pkg, version string) (strin
 	}
 	progress("building %s %s", name, version)
 	return program, goCommand(ctx, bin, "install", pkg+"@"+version)
+}
+
+// argocdCommand returns the argocd command, built once and, since it cannot be installed, as its own go.mod says.
+func (b *bench) argocdCommand(ctx context.Context) (string, error) {
+	program := filepath.Join(b.cache, "argocd-"+argocdVersion, "argocd")
+	if _, err := os.Stat(program); err == nil {
+		return program, nil
+	}
+	progress("building argocd %s, which takes some minutes", argocdVersion)
+	dir, err := moduleDir(ctx, "github.com/argoproj/argo-cd/v2@"+argocdVersion)
+	if err != nil {
+		return "", err
+	}
+	return program, goCommand(ctx, "", "build", "-C", dir, "-trimpath", "-ldflags", "-s -w", "-o", program, "./cmd")
+}
+
+// moduleDir is where the files of a module are.
+func moduleDir(ctx context.Context, module string) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", module).Output()
+	if err != nil {
+		return "", fmt.Errorf("go mod download: %w\n%s", err, out)
+	}
+	var downloaded struct{ Dir string }
+	err = json.Unmarshal(out, &downloaded)
+	return downloaded.Dir, err
 }
 
 func goCommand(ctx context.Context, bin string, args ...string) error {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,15 +17,11 @@ const kubernetesVersion = "v1.35.0"
 // in Kubernetes' own module and have the form of those that kubeconform downloads by default: one file for each kind, all
 // definitions expanded where they are used, with descriptions, and with no other fields than the known ones.
 func writeSchemas(ctx context.Context, dir string) error {
-	out, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", "k8s.io/kubernetes@"+kubernetesVersion).Output()
+	kubernetes, err := moduleDir(ctx, "k8s.io/kubernetes@"+kubernetesVersion)
 	if err != nil {
-		return fmt.Errorf("go mod download: %w\n%s", err, out)
-	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal(out, &module); err != nil {
 		return err
 	}
-	data, err := os.ReadFile(filepath.Join(module.Dir, "api", "openapi-spec", "swagger.json"))
+	data, err := os.ReadFile(filepath.Join(kubernetes, "api", "openapi-spec", "swagger.json"))
 	if err != nil {
 		return err
 	}

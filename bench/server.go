@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 
 	"slipway/internal/gitrepotest"
 )
@@ -50,12 +51,49 @@ func sum(requests []gitrepotest.Request) traffic {
 	return t
 }
 
-// server is the client's side of serve.
-type server struct {
+// child is a process that serves until its stdin ends, and answers lines with lines.
+type child struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	stdout *bufio.Reader
-	addr   string
+}
+
+// startChild returns a child that serves, and its first line.
+func startChild(cmd *exec.Cmd) (*child, string, error) {
+	c := &child{cmd: cmd}
+	cmd.Stderr, cmd.SysProcAttr = os.Stderr, ownGroup()
+	var err error
+	if c.stdin, err = cmd.StdinPipe(); err != nil {
+		return nil, "", err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, "", err
+	}
+	c.stdout = bufio.NewReader(stdout)
+	if err := cmd.Start(); err != nil {
+		return nil, "", err
+	}
+	first, err := c.stdout.ReadString('\n')
+	if err != nil {
+		return nil, "", errors.Join(err, c.close())
+	}
+	return c, strings.TrimSpace(first), nil
+}
+
+func (c *child) ask(line string) (string, error) {
+	if _, err := fmt.Fprintln(c.stdin, line); err != nil {
+		return "", err
+	}
+	return c.stdout.ReadString('\n')
+}
+
+func (c *child) close() error { return errors.Join(c.stdin.Close(), c.cmd.Wait()) }
+
+// server is the client's side of serve.
+type server struct {
+	*child
+	addr string
 }
 
 func startServer(dir string) (*server, error) {
@@ -63,23 +101,11 @@ func startServer(dir string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{cmd: exec.Command(self, "serve", dir)}
-	s.cmd.Stderr, s.cmd.SysProcAttr = os.Stderr, ownGroup()
-	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	stdout, err := s.cmd.StdoutPipe()
+	c, addr, err := startChild(exec.Command(self, "serve", dir))
 	if err != nil {
 		return nil, err
 	}
-	s.stdout = bufio.NewReader(stdout)
-	if err := s.cmd.Start(); err != nil {
-		return nil, err
-	}
-	if _, err := fmt.Fscanln(s.stdout, &s.addr); err != nil {
-		return nil, errors.Join(err, s.close())
-	}
-	return s, nil
+	return &server{c, addr}, nil
 }
 
 func (s *server) url(repo string) string { return "http://" + s.addr + "/" + repo + ".git" }
@@ -87,14 +113,9 @@ func (s *server) url(repo string) string { return "http://" + s.addr + "/" + rep
 // traffic returns what has been sent since the last call.
 func (s *server) traffic() (traffic, error) {
 	var t traffic
-	if _, err := fmt.Fprintln(s.stdin); err != nil {
-		return t, err
-	}
-	line, err := s.stdout.ReadBytes('\n')
+	line, err := s.ask("")
 	if err != nil {
 		return t, err
 	}
-	return t, json.Unmarshal(line, &t)
+	return t, json.Unmarshal([]byte(line), &t)
 }
-
-func (s *server) close() error { return errors.Join(s.stdin.Close(), s.cmd.Wait()) }

@@ -37,24 +37,24 @@ func kubeconform(kustomize string) check {
 }
 
 // validate compares the ways on a small and on a large overlay, in turns.
-func (b *bench) validate(ctx context.Context, out io.Writer) error {
+func (b *bench) validate(ctx context.Context, out io.Writer) ([]string, error) {
 	if err := b.buildCheckers(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	small, err := smallTarget(filepath.Join(b.dir, "validate-small"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	large, err := largeTarget(filepath.Join(b.dir, "validate-large"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, t := range []target{small, large} {
 		if err := b.compare(ctx, out, t); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 func (b *bench) compare(ctx context.Context, out io.Writer, t target) error {
