@@ -26,13 +26,14 @@ import (
 // syncBubble is an Argo CD in memory with applications that follow one commit, in a bubble where waiting takes no time.
 type syncBubble struct {
 	*argocdtest.Server
+	t      *testing.T
 	step   *steps.ArgoCDSync
 	env    *steps.Env
 	logs   *observer.ObservedLogs
 	stderr *bytes.Buffer
 }
 
-func inSyncBubble(t *testing.T, o argocdtest.Options, apps int, test func(t *testing.T, b *syncBubble)) {
+func inSyncBubble(t *testing.T, o argocdtest.Options, apps int, test func(b *syncBubble)) {
 	t.Helper()
 	git := gitrepotest.New(t, gitrepotest.Options{})
 	files := map[string]string{
@@ -46,7 +47,7 @@ func inSyncBubble(t *testing.T, o argocdtest.Options, apps int, test func(t *tes
 	synctest.Test(t, func(t *testing.T) {
 		listener := bufconn.Listen(1 << 20)
 		o.Listener = listener
-		b := &syncBubble{Server: argocdtest.New(t, o), stderr: &bytes.Buffer{}}
+		b := &syncBubble{Server: argocdtest.New(t, o), t: t, stderr: &bytes.Buffer{}}
 		core, logs := observer.New(zap.InfoLevel)
 		b.logs = logs
 		token := b.Token("admin", time.Time{})
@@ -67,12 +68,13 @@ func inSyncBubble(t *testing.T, o argocdtest.Options, apps int, test func(t *tes
 			b.step.Apps = append(b.step.Apps, name)
 			b.step.Revision = b.App(name).Status.Sync.Revision
 		}
-		test(t, b)
+		test(b)
 	})
 }
 
 func TestTenApplicationsAreWaitedForOverOneConnection(t *testing.T) {
-	inSyncBubble(t, argocdtest.Options{ProgressingFor: 3 * time.Minute}, 10, func(t *testing.T, b *syncBubble) {
+	inSyncBubble(t, argocdtest.Options{ProgressingFor: 3 * time.Minute}, 10, func(b *syncBubble) {
+		t := b.t
 		began := time.Now()
 		result, err := b.step.Run(t.Context(), b.env)
 		if err != nil || result.Outcome != steps.Changed {
@@ -91,7 +93,8 @@ func TestTenApplicationsAreWaitedForOverOneConnection(t *testing.T) {
 }
 
 func TestALongWaitSaysSomethingEachHalfMinute(t *testing.T) {
-	inSyncBubble(t, argocdtest.Options{ProgressingFor: time.Hour}, 1, func(t *testing.T, b *syncBubble) {
+	inSyncBubble(t, argocdtest.Options{ProgressingFor: time.Hour}, 1, func(b *syncBubble) {
+		t := b.t
 		began := time.Now()
 		_, err := b.step.Run(t.Context(), b.env)
 		if failure.KindOf(err) != failure.Pending || !strings.Contains(err.Error(), "waited 10m0s for health: it is Progressing") {
@@ -137,7 +140,8 @@ func TestNoServerHoldsTheStepLongerThanItsTime(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inSyncBubble(t, argocdtest.Options{}, 2, func(t *testing.T, b *syncBubble) {
+			inSyncBubble(t, argocdtest.Options{}, 2, func(b *syncBubble) {
+				t := b.t
 				b.step.Timeout = 3 * time.Minute
 				fault(b)
 				began := time.Now()
@@ -151,7 +155,8 @@ func TestNoServerHoldsTheStepLongerThanItsTime(t *testing.T) {
 }
 
 func TestAnInterruptedWaitSaysWhatItWasWaitingFor(t *testing.T) {
-	inSyncBubble(t, argocdtest.Options{ProgressingFor: time.Hour}, 1, func(t *testing.T, b *syncBubble) {
+	inSyncBubble(t, argocdtest.Options{ProgressingFor: time.Hour}, 1, func(b *syncBubble) {
+		t := b.t
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Minute, func() { cancel(errors.New("stopped by a signal")) })
 		began := time.Now()
