@@ -74,50 +74,48 @@ func inSyncBubble(t *testing.T, o argocdtest.Options, apps int, test func(b *syn
 
 func TestTenApplicationsAreWaitedForOverOneConnection(t *testing.T) {
 	inSyncBubble(t, argocdtest.Options{ProgressingFor: 3 * time.Minute}, 10, func(b *syncBubble) {
-		t := b.t
 		began := time.Now()
-		result, err := b.step.Run(t.Context(), b.env)
+		result, err := b.step.Run(b.t.Context(), b.env)
 		if err != nil || result.Outcome != steps.Changed {
-			t.Errorf("ended as %s, %v", result.Outcome, err)
+			b.t.Errorf("ended as %s, %v", result.Outcome, err)
 		}
 		if took := time.Since(began); took > 3*time.Minute+7*time.Second {
-			t.Errorf("took %s", took)
+			b.t.Errorf("took %s", took)
 		}
 		if n := len(b.Calls("session.GetUserInfo")); n != 1 {
-			t.Errorf("connected %d times", n)
+			b.t.Errorf("connected %d times", n)
 		}
 		if n := len(b.Calls("application.Sync")); n != 10 {
-			t.Errorf("synced %d times", n)
+			b.t.Errorf("synced %d times", n)
 		}
 	})
 }
 
 func TestALongWaitSaysSomethingEachHalfMinute(t *testing.T) {
 	inSyncBubble(t, argocdtest.Options{ProgressingFor: time.Hour}, 1, func(b *syncBubble) {
-		t := b.t
 		began := time.Now()
-		_, err := b.step.Run(t.Context(), b.env)
+		_, err := b.step.Run(b.t.Context(), b.env)
 		if failure.KindOf(err) != failure.Pending || !strings.Contains(err.Error(), "waited 10m0s for health: it is Progressing") {
-			t.Errorf("ended with %v", err)
+			b.t.Errorf("ended with %v", err)
 		}
 		if took := time.Since(began); took > 10*time.Minute || took < 10*time.Minute-6*time.Second {
-			t.Errorf("took %s", took)
+			b.t.Errorf("took %s", took)
 		}
 		var last time.Time
 		beats := 0
 		for _, entry := range b.logs.All() {
 			if !last.IsZero() && entry.Time.Sub(last) > time.Minute {
-				t.Errorf("silent from %s to %s", last, entry.Time)
+				b.t.Errorf("silent from %s to %s", last, entry.Time)
 			}
 			if last = entry.Time; strings.Contains(entry.Message, "app-0: waiting for health: it is Progressing: apps/Deployment app-0/web") {
 				beats++
 			}
 		}
 		if beats < 18 || beats > 20 {
-			t.Errorf("%d heartbeats: %v", beats, messages(b.logs.All()))
+			b.t.Errorf("%d heartbeats: %v", beats, messages(b.logs.All()))
 		}
 		if !strings.Contains(b.stderr.String(), "app-0: Pod app-0/web-") {
-			t.Errorf("the explanation is %q", b.stderr)
+			b.t.Errorf("the explanation is %q", b.stderr)
 		}
 	})
 }
@@ -141,13 +139,12 @@ func TestNoServerHoldsTheStepLongerThanItsTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inSyncBubble(t, argocdtest.Options{}, 2, func(b *syncBubble) {
-				t := b.t
 				b.step.Timeout = 3 * time.Minute
 				fault(b)
 				began := time.Now()
-				_, err := b.step.Run(t.Context(), b.env)
+				_, err := b.step.Run(b.t.Context(), b.env)
 				if took := time.Since(began); failure.KindOf(err) != failure.Pending || took > 3*time.Minute+time.Second {
-					t.Errorf("after %s: %v", took, err)
+					b.t.Errorf("after %s: %v", took, err)
 				}
 			})
 		})
@@ -156,14 +153,13 @@ func TestNoServerHoldsTheStepLongerThanItsTime(t *testing.T) {
 
 func TestAnInterruptedWaitSaysWhatItWasWaitingFor(t *testing.T) {
 	inSyncBubble(t, argocdtest.Options{ProgressingFor: time.Hour}, 1, func(b *syncBubble) {
-		t := b.t
-		ctx, cancel := context.WithCancelCause(t.Context())
+		ctx, cancel := context.WithCancelCause(b.t.Context())
 		time.AfterFunc(time.Minute, func() { cancel(errors.New("stopped by a signal")) })
 		began := time.Now()
 		_, err := b.step.Run(ctx, b.env)
 		if took := time.Since(began); err == nil || took > time.Minute+time.Second ||
 			!strings.Contains(err.Error(), "application app-0: stopped by a signal; it was waiting for health") {
-			t.Errorf("after %s: %v", took, err)
+			b.t.Errorf("after %s: %v", took, err)
 		}
 	})
 }
