@@ -85,6 +85,9 @@ at that commit, or at a later one that contains it, and stays so. An application
 is started twice: an operation that runs already, from an earlier run of this step or from anybody else, is waited for. What goes
 wrong is explained down to events and logs of pods.
 
+The environment and the configuration of the argocd command are read as that command reads them: ARGOCD_SERVER, ARGOCD_AUTH_TOKEN,
+ARGOCD_OPTS. The account needs get and sync on the applications, and logs, get for the logs.
+
 Unchanged if everything was so already. Never changes the application itself. Once the server was reached, what fails for the moment
 is tried again until --timeout.`,
 		Flags: flags,

@@ -131,6 +131,12 @@ func (a *syncing) plan(ctx context.Context, app *syncingApp) {
 	if decision.Action == argocd.Done && !decision.Changed {
 		app.report.Outcome = Unchanged
 	}
+	if decision.Action == argocd.Start {
+		if _, open, err := app.follower.Client.Windows(ctx, state.Ref); err == nil && !open {
+			app.report.Notice = "a sync window forbids to sync now"
+			app.log.Warn(app.ref.String() + ": " + app.report.Notice)
+		}
+	}
 	app.log.Info(app.ref.String()+": "+app.report.Plan, zap.String("outcome", string(app.report.Outcome)))
 }
 

@@ -1,8 +1,6 @@
 package argocd
 
-import (
-	"time"
-)
+import "time"
 
 // Request is what a release asks of an application.
 type Request struct {
