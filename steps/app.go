@@ -107,7 +107,7 @@ func step(r Runner, cmd *cli.Command, options ...stepOption) *cli.Command {
 		if env.Log, err = newLogger(run.stderr, out.logFormat, out.logLevel); err != nil {
 			return err
 		}
-		env.Redact, env.Stderr, env.Stdin, env.LookupEnv = run.secrets, run.stderr, run.stdin, run.lookupEnv
+		env.Redact, env.Stderr, env.Stdin, env.LookupEnv, env.live = run.secrets, run.stderr, run.stdin, run.lookupEnv, run.live
 		run.log, run.format, run.logFormat = env.Log, format, out.logFormat
 		result, err := r.Run(c.Context, env)
 		if err != nil {

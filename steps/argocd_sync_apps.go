@@ -27,6 +27,7 @@ type syncingApp struct {
 	ref      argocd.Ref
 	follower *argocd.Follower
 	log      *zap.Logger
+	show     func(text string)
 	report   applicationReport
 	err      error
 
@@ -37,6 +38,8 @@ type syncingApp struct {
 
 func (a *syncing) add(ref argocd.Ref, follower *argocd.Follower) {
 	app := &syncingApp{ref: ref, follower: follower, log: a.env.Log, spoken: time.Now()}
+	app.show = func(text string) { a.env.show(ref.String(), text) }
+	app.show("waiting")
 	follower.Report = app.say
 	a.apps = append(a.apps, app)
 }
@@ -195,6 +198,7 @@ func (a *syncingApp) say(c argocd.Change) {
 	a.mu.Lock()
 	a.spoken = time.Now()
 	a.mu.Unlock()
+	a.show(strings.Join(strings.Fields(strings.Join([]string{c.Resource, c.Sync, c.Health, c.Hook, c.Message}, " ")), " "))
 	if c.Resource == "" {
 		a.log.Info(a.ref.String() + ": " + c.Message)
 		return
@@ -215,6 +219,7 @@ func (a *syncingApp) describe(state *argocd.Application) {
 
 func (a *syncingApp) succeed(o argocd.Outcome) {
 	a.describe(o.App)
+	a.show(a.report.Sync + " and " + a.report.Health)
 	a.report.Outcome, a.report.Notice = Unchanged, o.Notice
 	if o.Changed {
 		a.report.Outcome = Changed

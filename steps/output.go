@@ -43,15 +43,17 @@ func runApp(
 ) int {
 	secrets := redact.New()
 	addSecrets(secrets, lookupEnv)
-	log := secrets.Writer(stderr)
+	list := newLive(stderr)
+	log := secrets.Writer(list)
 	p := &printer{name: stepName(app, args), secrets: secrets, stdout: stdout, stderr: log}
 	done := make(chan *run, 1)
 	go func() {
-		r := &run{secrets: secrets, stdin: stdin, stdout: stdout, stderr: log, lookupEnv: lookupEnv}
+		r := &run{secrets: secrets, stdin: stdin, stdout: stdout, stderr: log, live: list, lookupEnv: lookupEnv}
 		r.execute(ctx, app, args)
 		done <- r
 	}()
 	r := waitFor(ctx, done)
+	list.end()
 	code := p.print(ctx, r)
 	if err := log.Flush(); err != nil && code == ExitOK {
 		return ExitFailure
@@ -81,6 +83,7 @@ type run struct {
 	stdin     io.Reader
 	stdout    io.Writer // for what is no step; the result of one is printed when it has ended
 	stderr    io.Writer
+	live      *live
 	lookupEnv func(string) (string, bool)
 
 	log       *zap.Logger

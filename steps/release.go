@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/urfave/cli/v2"
 	"go.uber.org/zap"
@@ -146,6 +147,7 @@ func (r *Release) connect(ctx context.Context, env *Env) (*argocd.Client, error)
 	if !r.syncs() {
 		return nil, nil
 	}
+	env.show("Argo CD", "connecting")
 	client, err := r.Sync.argocd.connect(ctx, env, r.Sync.Timeout)
 	if err != nil {
 		return nil, err
@@ -160,6 +162,7 @@ func (r *Release) connect(ctx context.Context, env *Env) (*argocd.Client, error)
 	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
+	env.show("Argo CD", "connected, and the applications are there")
 	return client, nil
 }
 
@@ -171,6 +174,7 @@ func (r *Release) publish(ctx context.Context, env *Env, remote *gitrepo.Remote,
 		trailers: release.Trailers{Release: env.Redact.String(r.ID), Job: env.Redact.String(r.build.job), Order: r.build.order, Build: r.build.url, Source: r.build.source},
 	}
 	p.edit = func(ctx context.Context, tip gitrepo.Hash, tree *gitrepo.Tree) ([]gitrepo.Change, []release.PathImages, error) {
+		env.show("publish", fmt.Sprintf("on %s, attempt %d", short(tip.String()), p.attempts))
 		changes, images, err := plan.make(ctx, tree)
 		if p.trailers.Release == "" {
 			// It stays the same in all attempts: what one of them has published is found by it.
@@ -183,6 +187,7 @@ func (r *Release) publish(ctx context.Context, env *Env, remote *gitrepo.Remote,
 	if err != nil {
 		return "", err
 	}
+	env.show("publish", cmp.Or(short(done.Revision), "dry run")+" "+string(done.Outcome))
 	details.Release = cmp.Or(done.own, p.trailers.Release)
 	details.Revision, details.Images = done.Revision, done.Images
 	for _, change := range done.Changes {

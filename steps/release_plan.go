@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"go.uber.org/zap"
@@ -27,6 +28,7 @@ func (p *plan) make(ctx context.Context, tree *gitrepo.Tree) ([]gitrepo.Change, 
 	if _, err := referred(ctx, tree, []string{p.details.Path}); err != nil {
 		return nil, nil, err
 	}
+	p.env.show("check", "building "+p.details.Path)
 	source := treeSource{tree, &sync.Mutex{}}
 	e, err := p.Change.parse()
 	if err != nil {
@@ -104,6 +106,7 @@ func (p *plan) examine(ctx context.Context, source manifest.Source, f *effect) e
 			return err
 		}
 	}
+	p.env.show("check", fmt.Sprintf("%d objects, %d change, %d findings", p.checked.rendered, len(p.checked.changes), len(p.checked.findings)))
 	p.details.Rendered, p.details.Findings = []ObjectChange{}, p.checked.findings
 	for _, c := range p.checked.changes {
 		p.details.Rendered = append(p.details.Rendered, objectChange(p.details.Path, c))

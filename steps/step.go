@@ -48,4 +48,6 @@ type Env struct {
 	Stdin io.Reader
 	// LookupEnv reads the environment; steps use it for secrets only, flags have their own env vars.
 	LookupEnv func(key string) (string, bool)
+
+	live *live // nil in tests
 }
