@@ -43,6 +43,12 @@ var rows = []row{
 	{name: slipwayRow + " --history 0", commands: slipwayWith(func(release) []string {
 		return []string{"--history", "0"} // no look back for reverts and newer builds
 	})},
+	{name: slipwayRow + " release", commands: func(b *bench, r release) []command {
+		return []command{{"", []string{
+			b.slipway, "release", "--repo", r.url, "--path", r.path(), "--image", r.image() + ":" + r.tag, "--message", r.message(),
+			"--record", r.dir + ".json",
+		}}}
+	}},
 }
 
 func gitCommands(options ...string) func(*bench, release) []command {
