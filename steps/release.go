@@ -95,7 +95,7 @@ func (r *Release) Run(ctx context.Context, env *Env) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	client, err := r.connect(ctx, env)
+	client, apps, err := r.connect(ctx, env)
 	if err != nil {
 		return Result{}, err
 	}
@@ -107,9 +107,13 @@ func (r *Release) Run(ctx context.Context, env *Env) (Result, error) {
 		return Result{}, err
 	}
 	defer remote.Close()
-	details := &releaseDetails{Branch: r.git.branch, Path: dir, DryRun: r.Change.DryRun}
+	details := &releaseDetails{Branch: r.git.branch, Path: dir, Rendered: []ObjectChange{}, DryRun: r.Change.DryRun}
 	outcome, err := r.publish(ctx, env, remote, details)
-	if err == nil && client != nil && (details.Revision != "") {
+	switch {
+	case err != nil || client == nil:
+	case details.Revision == "":
+		details.Sync = r.foresee(env, apps)
+	default:
 		details.Sync, err = r.bring(ctx, env, client, remote.URL(), details)
 	}
 	if err != nil {
@@ -143,27 +147,47 @@ func (r *Release) check() (dir string, err error) {
 func (r *Release) syncs() bool { return len(r.Sync.Apps) > 0 || r.Sync.Selector != "" }
 
 // connect reaches Argo CD before anything is published: what would then not get into the cluster stays out of Git, too.
-func (r *Release) connect(ctx context.Context, env *Env) (*argocd.Client, error) {
+func (r *Release) connect(ctx context.Context, env *Env) (*argocd.Client, []*argocd.Application, error) {
 	if !r.syncs() {
-		return nil, nil
+		return nil, nil, nil
 	}
 	env.show("Argo CD", "connecting")
 	client, err := r.Sync.argocd.connect(ctx, env, r.Sync.Timeout)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	refs, err := r.Sync.refs(ctx, env, client)
-	for _, ref := range refs {
-		err = cmp.Or(err, retry.Do(ctx, env.Retry, env.observe("read application "+ref.String()), func(ctx context.Context) error {
-			_, err := client.Get(ctx, ref)
+	apps := make([]*argocd.Application, len(refs))
+	for i, ref := range refs {
+		err = cmp.Or(err, retry.Do(ctx, env.Retry, env.observe("read application "+ref.String()), func(ctx context.Context) (err error) {
+			apps[i], err = client.Get(ctx, ref)
 			return err
 		}))
 	}
 	if err != nil {
-		return nil, errors.Join(err, client.Close())
+		return nil, nil, errors.Join(err, client.Close())
 	}
 	env.show("Argo CD", "connected, and the applications are there")
-	return client, nil
+	return client, apps, nil
+}
+
+// foresee says what would be asked of Argo CD once the commit is published, which a dry run has no name for.
+func (r *Release) foresee(env *Env, apps []*argocd.Application) *argocdSyncDetails {
+	details := &argocdSyncDetails{DryRun: true}
+	for _, app := range apps {
+		report := applicationReport{Application: app.String(), Project: app.Project, Outcome: Changed, Revisions: app.Sync.Revisions, Sync: app.Sync.Status, Health: app.Health}
+		switch {
+		case app.Automated:
+			report.Plan = "would wait for its own sync to the published commit"
+		case r.Sync.Prune || app.AutoPrune:
+			report.Plan = "would start a sync to the published commit that prunes"
+		default:
+			report.Plan = "would start a sync to the published commit"
+		}
+		env.Log.Info(report.Application + ": " + report.Plan)
+		details.Applications = append(details.Applications, report)
+	}
+	return details
 }
 
 func (r *Release) publish(ctx context.Context, env *Env, remote *gitrepo.Remote, details *releaseDetails) (Outcome, error) {
@@ -212,7 +236,7 @@ func (r *Release) publish(ctx context.Context, env *Env, remote *gitrepo.Remote,
 func (r *Release) bring(ctx context.Context, env *Env, client *argocd.Client, repo string, details *releaseDetails) (*argocdSyncDetails, error) {
 	limited, cancel := context.WithTimeout(ctx, r.Sync.Timeout)
 	defer cancel()
-	r.Sync.git = r.git
+	r.Sync.git, r.Sync.DryRun = r.git, r.Change.DryRun
 	request := r.Sync.wanted(details.Revision)
 	request.Repo, request.ID = repo, details.Release+"@"+short(details.Revision)
 	synced, err := r.Sync.sync(ctx, limited, env, client, request, repo)
