@@ -51,8 +51,9 @@ func BuildIsolated(ctx context.Context, command []string, s Source, dir string, 
 var (
 	// crash is how the Go runtime begins to say why it ends the process. The traces of goroutines follow.
 	crash = regexp.MustCompile(`(?m)^(fatal error|panic|runtime|runtime/cgo|SIG[A-Z]+): `)
-	// outOfMemory is what it says where the reason is that it gets no more memory, for a thread's stack for example.
-	outOfMemory = regexp.MustCompile(`out of memory|cannot allocate memory|failed to (allocate|reserve)|newosproc|pthread_create failed`)
+	// outOfMemory is what it says where the reason is that it gets no more memory, for a thread's stack for example. Collisions
+	// are what it calls that under the race detector, which wants its memory at certain addresses.
+	outOfMemory = regexp.MustCompile(`out of memory|cannot allocate memory|failed to (allocate|reserve)|newosproc|pthread_create failed|address space collisions`)
 )
 
 // errLost is that the child said neither what it built nor why it could not.
