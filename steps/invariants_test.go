@@ -44,6 +44,7 @@ type site struct {
 	state  string // everything that steps change: the repository and the checkouts
 	work   string
 	home   string
+	env    []string // besides gitrepotest's
 	// othersFiles are changed by othersRelease too.
 	othersFiles map[string]string
 }
@@ -140,7 +141,7 @@ func (s *site) command(args ...string) *exec.Cmd {
 	}
 	cmd := exec.CommandContext(s.t.Context(), path, args...)
 	cmd.Dir = s.work
-	cmd.Env = gitrepotest.Environ(s.home)
+	cmd.Env = append(gitrepotest.Environ(s.home), s.env...)
 	cmd.Stdout, cmd.Stderr = new(bytes.Buffer), new(bytes.Buffer)
 	return cmd
 }

@@ -1,0 +1,82 @@
+package steps_test
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"slipway/internal/argocdtest"
+	"slipway/steps"
+)
+
+// TestAReleaseKilledAtAnyCallOfArgoCDIsFinishedByTheNext kills the process at its first call of the API, its second and so
+// on, once before the server has handled the call and once after, and runs it again: one commit, and one sync of it.
+func TestAReleaseKilledAtAnyCallOfArgoCDIsFinishedByTheNext(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, shop())
+	cd := argocdtest.New(t, argocdtest.Options{})
+	if err := cd.AddApp(argocdtest.App{Name: "shop", Repo: s.url(), Path: shopDir, Revision: "main", Deployed: true}); err != nil {
+		t.Fatal(err)
+	}
+	s.env = []string{"ARGOCD_SERVER=" + cd.Addr(), "ARGOCD_AUTH_TOKEN=" + cd.Token("admin", time.Time{}), "SLIPWAY_ARGOCD_PLAINTEXT=true"}
+	releases := 0
+	for _, after := range []bool{false, true} {
+		for n := 0; ; n++ {
+			releases++
+			tag, tip, synced := fmt.Sprintf("v%d", releases+1), s.tip(), len(cd.App("shop").Status.History)
+			step := []string{"release", "--repo", s.url(), "--path", shopDir, "--image", "shop:" + tag, "--app", "shop", "--settle", "0s", "--record", record}
+			killed := s.killedAtCall(cd, n, after, step)
+			if end := s.slipway(step...); end.code != steps.ExitOK || !strings.Contains(s.file(shopFile), "newTag: "+tag+" ") {
+				t.Fatalf("killed at call %d: %v", n, end)
+			}
+			if got := len(strings.Fields(s.bare("rev-list", tip+"..main"))); got != 1 {
+				t.Errorf("killed at call %d: %d commits", n, got)
+			}
+			app := cd.App("shop")
+			if got := len(app.Status.History) - synced; got != 1 || app.Status.Sync.Revision != s.tip() || app.Status.Health.Status != "Healthy" {
+				t.Errorf("killed at call %d: %d syncs, %s at %s", n, got, app.Status.Health.Status, app.Status.Sync.Revision)
+			}
+			if !killed {
+				break
+			}
+		}
+	}
+	t.Logf("%d releases", releases)
+}
+
+// killedAtCall runs a step that is killed at its call of that number. It returns false if there were fewer calls.
+func (s *site) killedAtCall(cd *argocdtest.Server, n int, after bool, step []string) bool {
+	s.t.Helper()
+	cmd := s.command(step...)
+	started, dead := make(chan struct{}), make(chan struct{})
+	var reached atomic.Bool
+	kill := func() {
+		<-started
+		reached.Store(true)
+		_ = cmd.Process.Kill()
+		<-dead
+	}
+	first := len(cd.Calls())
+	cd.Fault(func(c argocdtest.Call) argocdtest.Fault {
+		switch {
+		case c.Index != first+n:
+			return argocdtest.Fault{}
+		case after:
+			return argocdtest.Fault{After: kill, DropAfter: true}
+		}
+		return argocdtest.Fault{Before: kill, Drop: true}
+	})
+	defer cd.Heal()
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	close(started)
+	err := cmd.Wait()
+	close(dead)
+	if !reached.Load() && err != nil {
+		s.t.Fatalf("not killed: %v\n%s", err, cmd.Stderr)
+	}
+	return reached.Load()
+}
