@@ -126,9 +126,9 @@ func TestABuildOfACommitFetchesNothingThatWasFetched(t *testing.T) {
 	files := map[string]string{
 		"svc/base/kustomization.yaml":          "resources: [web.yaml]\n",
 		"svc/base/web.yaml":                    deployment,
-		"svc/overlays/prod/kustomization.yaml": "namePrefix: prod-\nresources: [../../base, ../../../shared]\n",
-		"shared/kustomization.yaml":            "resources: [config.yaml]\n",
-		"shared/config.yaml":                   "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shared}\n",
+		"svc/overlays/prod/kustomization.yaml": "namePrefix: prod-\nresources: [../../base, ../../../common]\n",
+		"common/kustomization.yaml":            "resources: [config.yaml]\n",
+		"common/config.yaml":                   "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shared}\n",
 	}
 	for i := range 100 {
 		files[fmt.Sprintf("other/%02d/kustomization.yaml", i)] = fmt.Sprintf("namePrefix: n%d-\n", i)
