@@ -46,6 +46,11 @@ func (r *Remote) Build(ctx context.Context, parent Commit, changes []Change, spe
 	if err := tree.Prefetch(ctx, paths...); err != nil {
 		return nil, err
 	}
+	return r.build(tree.root, []Hash{parent.Hash}, changes, spec)
+}
+
+// build makes a commit of a directory that is at hand; a zero one is empty.
+func (r *Remote) build(dir Hash, parents []Hash, changes []Change, spec CommitSpec) (*Built, error) {
 	b := &builder{r: r}
 	root := &edit{}
 	for _, c := range changes {
@@ -53,7 +58,7 @@ func (r *Remote) Build(ctx context.Context, parent Commit, changes []Change, spe
 			return nil, err
 		}
 	}
-	newRoot, err := b.tree("", tree.root, root)
+	newRoot, err := b.tree("", dir, root)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +69,7 @@ func (r *Remote) Build(ctx context.Context, parent Commit, changes []Change, spe
 	}
 	commit := &object.Commit{
 		Author: spec.Author.object(), Committer: spec.Committer.object(), Message: spec.Message,
-		TreeHash: newRoot, ParentHashes: []plumbing.Hash{parent.Hash},
+		TreeHash: newRoot, ParentHashes: parents,
 	}
 	data, err := encodeCommit(commit, spec.Signer)
 	if err != nil {

@@ -20,8 +20,10 @@ import (
 // stays where it is. When it was no longer at the parent the error is ErrDiverged; when the answer was lost it is
 // ErrUncertain. Both are transient, and what to try again is the whole attempt, from reading the tip. It never forces.
 func (r *Remote) Swap(ctx context.Context, branch string, b *Built) error {
-	what := "push to " + branch
-	ref := plumbing.NewBranchReferenceName(branch)
+	return r.swap(ctx, "push to "+branch, plumbing.NewBranchReferenceName(branch), b)
+}
+
+func (r *Remote) swap(ctx context.Context, what string, ref plumbing.ReferenceName, b *Built) error {
 	talk, adv, err := r.openPush(ctx)
 	if err != nil {
 		return err
@@ -29,7 +31,10 @@ func (r *Remote) Swap(ctx context.Context, branch string, b *Built) error {
 	defer talk.close()
 	// The old value of the ref is the commit that ours was built on and never what is advertised now: a fresher one
 	// would overwrite, without a trace, what came in between. Comparing them saves sending a pack that cannot be taken.
-	old := b.Parents[0]
+	var old Hash // of a ref that is not there yet
+	if len(b.Parents) > 0 {
+		old = b.Parents[0]
+	}
 	if at := adv.References[ref.String()]; at != old {
 		return retry.Transient(fmt.Errorf("%s: %w: it is at %s, not at %s", what, ErrDiverged, at, old))
 	}

@@ -1,0 +1,138 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"slipway/steps/internal/failure"
+)
+
+// Ledger keeps small files in refs of a repository, each change of which is a commit on the one before. It reads and writes
+// nothing else of the repository, and disturbs nothing that its Remote has at hand. Like the Remote it is not safe for
+// concurrent use.
+type Ledger struct {
+	Remote *Remote
+	// Commit says who writes.
+	Commit func(message string) (CommitSpec, error)
+}
+
+// Refs returns the commits at which the refs are now whose full names begin with prefix.
+func (l *Ledger) Refs(ctx context.Context, prefix string) (map[string]string, error) {
+	refs, err := l.Remote.refs(ctx, prefix)
+	if err != nil {
+		return nil, err
+	}
+	at := map[string]string{}
+	for name, h := range refs {
+		if strings.HasPrefix(name, prefix) { // a server may send more than it was asked for
+			at[name] = h.String()
+		}
+	}
+	return at, nil
+}
+
+// Read returns files in the uppermost directory of a commit: those that are named and there, or all if none is named.
+func (l *Ledger) Read(ctx context.Context, commit string, names ...string) (map[string][]byte, error) {
+	tree, err := l.tree(ctx, commit)
+	if err != nil {
+		return nil, err
+	}
+	var missing []Hash
+	var wanted []object.TreeEntry
+	for _, e := range tree.Entries {
+		if e.Mode != filemode.Regular || len(names) > 0 && !slices.Contains(names, e.Name) {
+			continue
+		}
+		wanted = append(wanted, e)
+		if !l.Remote.store.has(e.Hash) {
+			missing = appendNew(missing, e.Hash)
+		}
+	}
+	if len(missing) > 0 {
+		err := errFilter
+		if !l.Remote.noFilter {
+			err = l.Remote.fetch(ctx, fetchRequest{wants: missing, filter: listing})
+		}
+		if errors.Is(err, errFilter) {
+			err = l.Remote.fetch(ctx, fetchRequest{wants: []Hash{plumbing.NewHash(commit)}, depth: 1})
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	files := map[string][]byte{}
+	for _, e := range wanted {
+		data, ok := l.Remote.store.bytes(plumbing.BlobObject, e.Hash)
+		if !ok {
+			return nil, damaged(l.Remote.url, e.Hash, plumbing.ErrObjectNotFound)
+		}
+		files[e.Name] = data
+	}
+	return files, nil
+}
+
+// tree returns the uppermost directory of a commit, which is fetched without files when it is not at hand.
+func (l *Ledger) tree(ctx context.Context, commit string) (*object.Tree, error) {
+	h, ok := ParseHash(commit)
+	if !ok {
+		return nil, failure.New(failure.Usage, "", "%q is not the id of a commit", commit)
+	}
+	r := l.Remote
+	for attempt := 0; ; attempt++ {
+		c, err := object.GetCommit(r.store, h)
+		if err == nil {
+			var tree *object.Tree
+			if tree, err = r.load(c.TreeHash); err == nil {
+				return tree, nil
+			}
+		}
+		if attempt > 0 {
+			return nil, damaged(r.url, h, err)
+		}
+		err = r.fetch(ctx, fetchRequest{wants: []Hash{h}, depth: 1, filter: r.filter("blob:none")})
+		if errors.Is(err, errFilter) {
+			err = r.fetch(ctx, fetchRequest{wants: []Hash{h}, depth: 1})
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Swap moves a ref from a commit that was read before, or creates it if old is "", to a new commit with these files changed;
+// nil removes one. It returns the new commit. When the ref was no longer at the old commit the error is ErrDiverged, and
+// when the answer was lost it is ErrUncertain, as with Remote.Swap.
+func (l *Ledger) Swap(ctx context.Context, ref, old string, files map[string][]byte, message string) (string, error) {
+	spec, err := l.Commit(message)
+	if err != nil {
+		return "", err
+	}
+	var changes []Change
+	for name, data := range files {
+		c := Change{Path: name}
+		if data != nil {
+			c.To = &File{Mode: ModeRegular, Data: data}
+		}
+		changes = append(changes, c)
+	}
+	var dir Hash
+	var parents []Hash
+	if old != "" {
+		tree, err := l.tree(ctx, old)
+		if err != nil {
+			return "", err
+		}
+		dir, parents = tree.Hash, []Hash{plumbing.NewHash(old)}
+	}
+	built, err := l.Remote.build(dir, parents, changes, spec)
+	if err != nil {
+		return "", err
+	}
+	return built.Hash.String(), l.Remote.swap(ctx, "push to "+ref, plumbing.ReferenceName(ref), built)
+}
