@@ -10,7 +10,7 @@ BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 TOOL := go tool -modfile=tools.mod
 FUZZTIME ?= 30s
 
-.PHONY: help build build-all test lint fmt generate demo bench fuzz clean
+.PHONY: help build build-all test chromium lint fmt generate demo bench fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
@@ -22,8 +22,12 @@ build-all: ## build the static binaries for Linux on amd64 and arm64: dist/
 	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/slipway-linux-amd64 .
 	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/slipway-linux-arm64 .
 
-test: ## run all tests under the race detector; a few more where strace, gpg and ssh-keygen are installed
+test: chromium ## run all tests under the race detector; a few more where strace, gpg and ssh-keygen are installed
 	go test -race -parallel 8 -timeout 25m ./...
+
+chromium: ## install the browser that the tests look at pages with, where it is missing and apt-get is there
+	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null || \
+		(apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium)
 
 lint: ## check formatting, layers and the rest of .golangci.yml
 	$(TOOL) golangci-lint run

@@ -129,6 +129,9 @@ func (s *ArgoCDSync) Run(ctx context.Context, env *Env) (Result, error) {
 	}
 	defer func() { _ = client.Close() }()
 	details, err := s.sync(ctx, limited, env, client, request, repo)
+	if details != nil && !s.DryRun {
+		env.note(s.Record, details.Revision, func(r *release.Record) { r.Applications = details.recorded() })
+	}
 	if err != nil {
 		if details != nil {
 			err = &detailedError{error: err, details: details}
@@ -136,6 +139,15 @@ func (s *ArgoCDSync) Run(ctx context.Context, env *Env) (Result, error) {
 		return Result{}, err
 	}
 	return Result{Step: "argocd-sync", Outcome: details.outcome(), Details: details}, nil
+}
+
+// recorded is what the record says of applications.
+func (d *argocdSyncDetails) recorded() []release.Application {
+	var apps []release.Application
+	for _, a := range d.Applications {
+		apps = append(apps, release.Application{Name: a.Application, Health: a.Health, Page: a.Page})
+	}
+	return apps
 }
 
 // sync releases over an open connection, for as long as limited lasts. The details are nil where nothing was looked at.

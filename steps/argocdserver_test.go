@@ -2,6 +2,7 @@ package steps_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +23,8 @@ type argoCDKey struct{}
 //	                                -slow (operations last a minute), -skew=DURATION (how far its clock is ahead)
 //	argocd app NAME PATH [-OPTION...]  declare an application, synced and healthy; options are -automated, -prune, -branch=BRANCH,
 //	                                -label=KEY:VALUE, -project=PROJECT, -repo=URL, -new (nothing was synced yet)
-//	argocd rollout NAME OUTCOME     what becomes of workloads that change: progressing, suspended, crashloop, pull, refused, healthy
+//	argocd rollout NAME OUTCOME [TAG]  what becomes of workloads that change, or of those only whose images have the tag: progressing,
+//	                                suspended, crashloop, pull, refused, healthy
 //	argocd token ACCOUNT [expired|DURATION]  sets ARGOCD_AUTH_TOKEN
 //	argocd policy FILE              replace policy.csv
 //	argocd fail METHOD N FAULT      let the next N calls meet a fault: a code of HTTP, hang, drop, lose, or a code of gRPC and a text
@@ -92,8 +94,8 @@ func tellArgoCD(ts *testscript.TestScript, server *argocdtest.Server, what strin
 	switch {
 	case what == "app" && len(args) > 1:
 		return declare(ts, server, args)
-	case what == "rollout" && len(args) == 2:
-		return rollout(server, args[0], args[1])
+	case what == "rollout" && (len(args) == 2 || len(args) == 3):
+		return rollout(server, args[0], args[1], strings.Join(args[2:], ""))
 	case what == "token" && len(args) > 0:
 		expires, err := expiry(args[1:])
 		ts.Setenv("ARGOCD_AUTH_TOKEN", server.TokenFrom(args[0], time.Now().Add(-2*time.Hour), expires))
@@ -186,7 +188,7 @@ func declare(ts *testscript.TestScript, server *argocdtest.Server, args []string
 	return server.AddApp(app)
 }
 
-func rollout(server *argocdtest.Server, app, name string) error {
+func rollout(server *argocdtest.Server, app, name, tag string) error {
 	outcome, known := map[string]argocdtest.Outcome{
 		"healthy":     argocdtest.Healthy(0),
 		"progressing": argocdtest.Progressing(),
@@ -198,7 +200,12 @@ func rollout(server *argocdtest.Server, app, name string) error {
 	if !known {
 		return fmt.Errorf("argocd rollout: no outcome %s", name)
 	}
-	return server.Rollout(app, func(argocdtest.Workload) argocdtest.Outcome { return outcome })
+	return server.Rollout(app, func(w argocdtest.Workload) argocdtest.Outcome {
+		if tag != "" && !slices.ContainsFunc(w.Images, func(image string) bool { return strings.HasSuffix(image, ":"+tag) }) {
+			return argocdtest.Healthy(0)
+		}
+		return outcome
+	})
 }
 
 func faultOf(ts *testscript.TestScript, words []string) argocdtest.Fault {

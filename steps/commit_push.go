@@ -178,6 +178,16 @@ func (e *Env) keep(record release.Record, file string) {
 	}
 }
 
+// note adds to the record what is found out about its commit later. The record of any other commit stays as it is.
+func (e *Env) note(file, commit string, change func(*release.Record)) {
+	record, err := release.ReadRecord(file)
+	if err != nil || commit == "" || record.Commit != commit {
+		return
+	}
+	change(&record)
+	e.keep(record, file)
+}
+
 // exist refuses a path that names nothing: a typo in it would otherwise publish nothing and say that all is well.
 func exist(root string, paths []string, changes []gitrepo.Change) error {
 	for _, p := range paths {

@@ -4,13 +4,17 @@ import (
 	"context"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/urfave/cli/v2"
+	"go.uber.org/zap"
 
 	"slipway/retry"
+	"slipway/steps/internal/approval"
 	"slipway/steps/internal/argocd"
 	"slipway/steps/internal/gitrepo"
 	"slipway/steps/internal/manifest"
+	"slipway/steps/internal/redact"
 )
 
 // ProbeFunc is a step made for a test of what is around steps.
@@ -87,3 +91,30 @@ func ParseOptional(ctx context.Context, lookupEnv func(string) (string, bool), a
 	code = runApp(ctx, app, append([]string{programName, "words"}, args...), nil, io.Discard, io.Discard, lookupEnv)
 	return like, flag, code
 }
+
+// Questions asks in a store as await-approval does.
+type Questions struct{ q *questions }
+
+// NewQuestions returns the questions of one agent.
+func NewQuestions(store approval.Store, log *zap.Logger, by string) Questions {
+	env := &Env{Log: log, Retry: retry.Default, Redact: redact.New(), Stderr: io.Discard}
+	return Questions{&questions{env: env, store: store, actor: approval.Actor{By: by}}}
+}
+
+// Open opens a question.
+func (q Questions) Open(ctx context.Context, r approval.Record) (approval.Record, bool, error) {
+	return q.q.open(ctx, r)
+}
+
+// Await returns when a question is settled.
+func (q Questions) Await(ctx context.Context, r approval.Record, poll time.Duration) (approval.Record, error) {
+	return q.q.await(ctx, r, poll)
+}
+
+// Answer hands an answer over.
+func (q Questions) Answer(ctx context.Context, id string, a approval.Answer) (approval.Record, bool, error) {
+	return q.q.change(ctx, "answer", id, func(r approval.Record, now time.Time) (approval.Record, error) { return r.Decide(a, now) })
+}
+
+// CommitURL is where a commit can be looked at.
+func CommitURL(pattern, repo, revision string) string { return commitURL(pattern, repo, revision) }

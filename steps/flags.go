@@ -3,7 +3,6 @@ package steps
 import (
 	"errors"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -135,30 +134,6 @@ func (o *optionalValue) String() string {
 		return "" // package flag compares with an empty one
 	}
 	return *o.to
-}
-
-// joinOptional gives a flag whose value is optional the argument that follows it. It can belong to nothing else: no step has
-// arguments without a flag.
-func joinOptional(app *cli.App, args []string) []string {
-	if len(args) < 2 || app.Command(args[1]) == nil {
-		return args
-	}
-	optional := map[string]bool{}
-	for _, f := range app.Command(args[1]).Flags {
-		if g, ok := f.(*cli.GenericFlag); ok {
-			optional["--"+g.Name], optional["-"+g.Name] = true, true
-		}
-	}
-	joined := slices.Clone(args[:2])
-	for i := 2; i < len(args); i++ {
-		if optional[args[i]] && i+1 < len(args) && args[i+1] != "" && !strings.HasPrefix(args[i+1], "-") {
-			joined = append(joined, args[i]+"="+args[i+1])
-			i++
-		} else {
-			joined = append(joined, args[i])
-		}
-	}
-	return joined
 }
 
 // forgetEmpty removes the environment variables of flags that are set to nothing: that is how Jenkins exports a parameter

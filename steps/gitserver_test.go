@@ -3,6 +3,7 @@ package steps_test
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -42,6 +43,7 @@ type gitServerKey struct{}
 //	gitserver hook NAME FILE        install a hook
 //	gitserver commit PATH FILE      commit the content of FILE as PATH onto main, as another writer does
 //	gitserver git ARGUMENT...       run git in the bare repository
+//	gitserver approval STATE        wait until the newest approval has the state; sets ID
 //	gitserver pushes N              check how many pushes have arrived
 //	gitserver untouched CODE PROGRAM [ARGUMENT...]  run a program that must exit with the code, say why in JSON, and
 //	                                change nothing: no ref of the server, no file of the story
@@ -144,6 +146,8 @@ func tellGitServer(ts *testscript.TestScript, server *gitrepotest.Server, what s
 	case what == "heal" && len(args) == 0:
 		server.Fault(nil)
 		return nil
+	case what == "approval" && len(args) == 1:
+		return awaitRecord(ts, server, args[0])
 	case what == "pushes" && len(args) == 1:
 		return checkPushes(server, args[0])
 	case what == "git":
@@ -198,6 +202,32 @@ func replyOf(ts *testscript.TestScript, args []string) (*gitrepotest.Reply, erro
 		header.Set(name, value)
 	}
 	return &gitrepotest.Reply{Status: code, Header: header, Body: ts.ReadFile(args[1])}, err
+}
+
+// awaitRecord looks at the records as Git has them.
+func awaitRecord(ts *testscript.TestScript, server *gitrepotest.Server, state string) error {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	found := "nothing"
+	for range 500 {
+		refs, err := server.Git(gitServerRepo, "for-each-ref", "--sort=-committerdate", "--format=%(refname)", "refs/slipway/approvals")
+		if err != nil {
+			return err
+		}
+		if ref, _, ok := strings.Cut(refs, "\n"); ok {
+			var record struct{ ID, State string }
+			data, err := server.Git(gitServerRepo, "cat-file", "blob", ref+":approval.json")
+			if err := errors.Join(err, json.Unmarshal([]byte(data), &record)); err != nil {
+				return err
+			}
+			if found = record.State; found == state {
+				ts.Setenv("ID", record.ID)
+				return nil
+			}
+		}
+		<-ticker.C
+	}
+	return fmt.Errorf("the newest approval is %s, not %s", found, state)
 }
 
 func checkPushes(server *gitrepotest.Server, want string) error {

@@ -47,6 +47,7 @@ type site struct {
 	env    []string // besides gitrepotest's
 	// othersFiles are changed by othersRelease too.
 	othersFiles map[string]string
+	ends        int // the exit code of a step that is to be killed and is not
 }
 
 func newSite(t *testing.T, files map[string]string) *site {
@@ -122,8 +123,8 @@ type ended struct {
 	stderr  string
 	Outcome steps.Outcome
 	Details struct {
-		Revision, Release, Checkout string
-		Attempts                    int
+		ID, Revision, Release, Checkout string
+		Attempts                        int
 	}
 	Error struct{ Category, Message string }
 }

@@ -221,34 +221,42 @@ func (s *site) copy(from, to string) {
 // killedAt runs a step that is killed at request n, and waits for its death. It returns false if there is no such request.
 func (s *site) killedAt(n int, after bool, step []string) bool {
 	s.t.Helper()
+	return s.killed(step, func(kill func()) (undo func()) {
+		action := gitrepotest.Action{Before: kill, DropBefore: true}
+		if after {
+			action = gitrepotest.Action{After: kill, DropAfter: true}
+		}
+		s.server.Reset()
+		s.server.Fault(func(r gitrepotest.Request) gitrepotest.Action {
+			if r.Index == n {
+				return action
+			}
+			return gitrepotest.Pass()
+		})
+		return func() { s.server.Fault(nil) }
+	})
+}
+
+// killed runs a step with a fault that may kill it, which returns when the process is dead. It returns false if the fault never
+// came to it: then the step must have ended as s.ends says.
+func (s *site) killed(step []string, fault func(kill func()) (undo func())) bool {
+	s.t.Helper()
 	cmd := s.command(step...)
 	started, dead := make(chan struct{}), make(chan struct{})
 	var reached atomic.Bool
-	kill := func() {
+	defer fault(func() {
 		<-started
 		reached.Store(true)
 		_ = cmd.Process.Kill()
 		<-dead
-	}
-	action := gitrepotest.Action{Before: kill, DropBefore: true}
-	if after {
-		action = gitrepotest.Action{After: kill, DropAfter: true}
-	}
-	s.server.Reset()
-	s.server.Fault(func(r gitrepotest.Request) gitrepotest.Action {
-		if r.Index == n {
-			return action
-		}
-		return gitrepotest.Pass()
-	})
-	defer s.server.Fault(nil)
+	})()
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
 	close(started)
 	err := cmd.Wait()
 	close(dead)
-	if !reached.Load() && err != nil {
+	if !reached.Load() && cmd.ProcessState.ExitCode() != s.ends {
 		s.t.Fatalf("not killed: %v\n%s", err, cmd.Stderr)
 	}
 	return reached.Load()

@@ -6,8 +6,10 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"unicode"
 
 	"golang.org/x/term"
+	"golang.org/x/text/width"
 )
 
 // live is a short list of what is going on, kept below the log on a terminal. Elsewhere nothing of it is seen: the log says
@@ -76,22 +78,53 @@ func (l *live) erase() {
 	l.drawn = 0
 }
 
+// size is that of the terminal now: it may be another one the next time.
+func (l *live) size() (columns, lines int) {
+	columns, lines, err := term.GetSize(l.terminal)
+	if err != nil || columns == 0 {
+		return 80, 24
+	}
+	return columns, lines
+}
+
+// rowIndent is where the text of a row begins, unless its name is long.
+const rowIndent = 13
+
 // draw writes each row in one line of the terminal, or it could not be erased again.
 func (l *live) draw() {
 	if l.open || len(l.rows) == 0 {
 		return
 	}
-	width, height, err := term.GetSize(l.terminal)
-	if err != nil || width < 20 {
-		width, height = 80, 24
-	}
-	most := max(1, height/2)
+	columns, lines := l.size()
+	most := max(1, lines/2)
 	rows := l.rows[max(0, len(l.rows)-most):]
 	for _, r := range rows {
-		line := []rune(fmt.Sprintf("  %-10s %s", r.name, r.text))
-		_, _ = fmt.Fprintf(l.to, "%s\r\n", string(line[:min(len(line), width-1)]))
+		line := fmt.Sprintf("  %-10s %s", r.name, r.text)
+		_, _ = fmt.Fprintf(l.to, "%s\r\n", line[:fitting(line, columns-1)])
 	}
 	l.drawn = len(rows)
+}
+
+// fitting is how many bytes of a text go into so many columns.
+func fitting(text string, columns int) int {
+	for i, r := range text {
+		if columns -= cells(r); columns < 0 {
+			return i
+		}
+	}
+	return len(text)
+}
+
+// cells is how many columns a character takes: those of Chinese, Japanese and Korean take two, accents none.
+func cells(r rune) int {
+	switch kind := width.LookupRune(r).Kind(); {
+	case unicode.Is(unicode.M, r):
+		return 0
+	case kind == width.EastAsianWide || kind == width.EastAsianFullwidth:
+		return 2
+	default:
+		return 1
+	}
 }
 
 // show tells a person at a terminal what a part of the step is doing now.

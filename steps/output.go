@@ -110,7 +110,7 @@ func (r *run) execute(ctx context.Context, app *cli.App, args []string) {
 	}()
 	forgetEmpty(app)
 	app.Writer, app.ErrWriter = &r.help, &r.help
-	r.err = app.RunContext(context.WithValue(ctx, runKey{}, r), joinOptional(app, args))
+	r.err = app.RunContext(context.WithValue(ctx, runKey{}, r), arranged(app, args))
 }
 
 type printer struct {

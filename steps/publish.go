@@ -42,6 +42,7 @@ type publication struct {
 	dryRun   bool
 
 	images    []release.PathImages // what the change asks for
+	edited    []release.PathImages // where the files of an edit are, changed or not
 	uncertain bool                 // a push of this run may have landed
 	attempts  int
 	looked    lookedBack
@@ -63,7 +64,16 @@ type published struct {
 	built    *gitrepo.Built
 	tip      gitrepo.Hash
 	own      string // the release that an earlier run of the same build has published, when there was nothing to publish
+	unknown  bool   // who has set the values: the revision is then only the tip
 }
+
+// withdrawnError says that what is asked for was published before, and taken away since.
+type withdrawnError struct {
+	error
+	revision string // the commit that was published
+}
+
+func (w *withdrawnError) Unwrap() error { return w.error }
 
 // publish brings the change onto the branch, exactly once however often it is run.
 func (p *publication) publish(ctx context.Context) (published, error) {
@@ -115,8 +125,8 @@ func (p *publication) attempt(ctx context.Context) (published, error) {
 	p.looked = lookedBack{Commits: len(history.Commits), Older: history.Truncated}
 	if done, ok := p.landed(history); ok {
 		if !p.uncertain && p.revertOf == nil && len(merged)+len(conflicts) > 0 {
-			return published{}, failure.New(failure.Conflict, "if it shall be published again, give it another id with --release",
-				"release %s was published as commit %s, and what it set was changed since without a trailer that says by whom", p.trailers.Release, short(done.Revision))
+			return published{}, &withdrawnError{failure.New(failure.Conflict, "if it shall be published again, give it another id with --release",
+				"release %s was published as commit %s, and what it set was changed since without a trailer that says by whom", p.trailers.Release, short(done.Revision)), done.Revision}
 		}
 		done.tip = tip
 		return done, nil
@@ -127,8 +137,14 @@ func (p *publication) attempt(ctx context.Context) (published, error) {
 		}
 	}
 	if len(merged) == 0 {
-		revision, own := p.setter(history, tip)
-		return published{Outcome: Unchanged, Revision: revision, Images: p.images, tip: tip, own: own}, nil
+		set, found := p.setter(history)
+		if !found {
+			if history.Truncated {
+				p.env.Log.Info("the commit that set the value lies further back than was looked; reporting the tip", zap.Int("history", p.history))
+			}
+			return published{Outcome: Unchanged, Revision: tip.String(), Images: p.images, tip: tip, unknown: true}, nil
+		}
+		return published{Outcome: Unchanged, Revision: set.Hash, Images: p.images, tip: tip, own: p.ownRelease(set)}, nil
 	}
 	if err := p.permitted(history); err != nil {
 		return published{}, err
@@ -272,9 +288,9 @@ func (p *publication) permitted(h release.History) error {
 				return superseded(at.Path, image.Name, c)
 			}
 			if c, ok := h.Frozen(at.Path, image.Name, image.New); ok && !p.allowReverted {
-				return failure.New(failure.Conflict, "release another version, or say --allow-reverted to release this one again",
+				return &withdrawnError{failure.New(failure.Conflict, "release another version, or say --allow-reverted to release this one again",
 					"%s: image %s was reverted from %s by %s on %s (commit %s): %s", at.Path, image.Name, image.New, c.Author,
-					c.When.UTC().Format("2006-01-02 15:04 MST"), short(c.Hash), firstLine(c.Message))
+					c.When.UTC().Format("2006-01-02 15:04 MST"), short(c.Hash), firstLine(c.Message)), release.ParseTrailers(c.Message).Reverts}
 			}
 		}
 	}
@@ -290,23 +306,28 @@ func superseded(at, image string, c release.Commit) error {
 	return failure.New(failure.Superseded, "nothing is to be done: the newer release stays", "%s: image %s has been released by the newer %s", at, image, what)
 }
 
-// setter is the commit that set the values in force: the newest that names one of the images, else the tip. own is the
-// release that it belongs to, if that is of this very build.
-func (p *publication) setter(h release.History, tip gitrepo.Hash) (revision, own string) {
+// setter is the commit that set the values in force: the newest that names one of the images, or where no image is asked for
+// the newest that released to what is edited.
+func (p *publication) setter(h release.History) (release.Commit, bool) {
 	for _, at := range p.images {
 		for _, image := range at.Images {
 			if c, ok := h.SetBy(at.Path, image.Name); ok {
-				if t := release.ParseTrailers(c.Message); t.Job != "" && t.Job == p.trailers.Job && t.Order == p.trailers.Order {
-					own = t.Release
-				}
-				return c.Hash, own
+				return c, true
 			}
 		}
 	}
-	if len(p.images) > 0 && h.Truncated {
-		p.env.Log.Info("the commit that set the value lies further back than was looked; reporting the tip", zap.Int("history", p.history))
+	if len(p.images) > 0 {
+		return release.Commit{}, false
 	}
-	return tip.String(), ""
+	return newestAt(h, p.edited)
+}
+
+// ownRelease is the release that a commit belongs to, if that is of this very build.
+func (p *publication) ownRelease(c release.Commit) string {
+	if t := release.ParseTrailers(c.Message); t.Job != "" && t.Job == p.trailers.Job && t.Order == p.trailers.Order {
+		return t.Release
+	}
+	return ""
 }
 
 // settle decides what to do about conflicts, which is not always to fail: a newer build of the same job may replace what

@@ -5,14 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/urfave/cli/v2"
 	"go.uber.org/zap"
 
 	"slipway/retry"
+	"slipway/steps/internal/approval"
 	"slipway/steps/internal/argocd"
 	"slipway/steps/internal/failure"
 	"slipway/steps/internal/gitrepo"
+	"slipway/steps/internal/manifest"
 	"slipway/steps/internal/release"
 )
 
@@ -26,7 +29,13 @@ type Release struct {
 	// AllowReverted publishes an image although a revert took it away.
 	AllowReverted bool
 	Sync          ArgoCDSync // where it names applications
+	// Await is how long somebody may take to say whether the release stays; nobody is asked if it is 0.
+	Await time.Duration
+	// OnUnhealthy is keep or revert: what becomes of a release that is not healthy.
+	OnUnhealthy string
 
+	asking   asking
+	approval approvalOptions
 	rules    rules
 	git      gitOptions
 	build    build
@@ -47,7 +56,11 @@ type releaseDetails struct {
 	Attempts int                  `json:"attempts,omitempty"`
 	Looked   *lookedBack          `json:"lookedBack,omitempty"`
 	Sync     *argocdSyncDetails   `json:"sync,omitempty"`
+	Approval *approvalDetails     `json:"approval,omitempty"`
 	DryRun   bool                 `json:"dryRun,omitempty"`
+
+	unasked bool                    // the commit is not the one that set the values
+	changes []manifest.ObjectChange // of the rendered objects, if this run has made them
 }
 
 func newRelease() *cli.Command {
@@ -67,6 +80,12 @@ func newRelease() *cli.Command {
 	flags = append(flags, r.Sync.flags()...)
 	flags = append(flags, r.rules.flags()...)
 	flags = append(flags,
+		durationFlag(&r.Await, "await", 0, "ask whether the release stays, and wait so long for an answer; nobody is asked by default", category(categoryApproval)),
+		stringFlag(&r.OnUnhealthy, "on-unhealthy", string(approval.KeepRejected), "what becomes of a release that is not healthy: keep it and say so, or revert it without asking", category(categoryApproval)),
+	)
+	flags = append(flags, r.asking.flags()...)
+	flags = append(flags, r.approval.flags()...)
+	flags = append(flags,
 		stringFlag(&r.ID, "release", "", "the id of the release; made from job, order and contents by default", category(categoryRelease)),
 		boolFlag(&r.AllowReverted, "allow-reverted", "publish an image although it was reverted", category(categoryRelease)),
 		int64Flag(&r.History, "history", defaultHistory, "look back this many commits for newer builds, reverts, and who set a value", category(categoryRelease)),
@@ -82,6 +101,10 @@ func newRelease() *cli.Command {
 connection to each server: the change is made on the newest commit of the branch, of which only the files are fetched that the
 overlay is built from. When others push at the same time all of that is done again on what they published. With --app or
 --selector the applications are then brought to the published commit.
+
+With --await it then asks whether the release stays, as await-approval does, and with --on-reject revert one that is rejected is
+taken back by a commit, to which the applications are brought. With --on-unhealthy revert the same happens to one that is not healthy,
+without asking. A time limit that ends before anything is decided about its health is no reason for that.
 
 Unchanged if everything was so already; the revision is then that of the commit that has set the values. It may be killed
 anywhere and run again, here or elsewhere, and be mixed with the steps that it is made of, since it leaves the same record.`,
@@ -110,11 +133,16 @@ func (r *Release) Run(ctx context.Context, env *Env) (Result, error) {
 	details := &releaseDetails{Branch: r.git.branch, Path: dir, Rendered: []ObjectChange{}, DryRun: r.Change.DryRun}
 	outcome, err := r.publish(ctx, env, remote, details)
 	switch {
+	case r.decides():
+		outcome, err = r.decide(ctx, env, remote, client, details, outcome, err)
 	case err != nil || client == nil:
 	case details.Revision == "":
 		details.Sync = r.foresee(env, apps)
 	default:
 		details.Sync, err = r.bring(ctx, env, client, remote.URL(), details)
+	}
+	if r.Await > 0 && r.Change.DryRun && err == nil {
+		env.Log.Info("would then ask whether it stays", zap.Duration("window", r.Await), zap.String("silence", r.asking.onTimeout+"s"))
 	}
 	if err != nil {
 		return Result{}, &detailedError{error: err, details: details}
@@ -139,6 +167,9 @@ func (r *Release) check() (dir string, err error) {
 		}
 	}
 	if _, err := r.Change.parse(); err != nil {
+		return "", err
+	}
+	if err := r.checkAwait(); err != nil {
 		return "", err
 	}
 	return dir, r.rules.load()
@@ -200,6 +231,7 @@ func (r *Release) publish(ctx context.Context, env *Env, remote *gitrepo.Remote,
 	p.edit = func(ctx context.Context, tip gitrepo.Hash, tree *gitrepo.Tree) ([]gitrepo.Change, []release.PathImages, error) {
 		env.show("publish", fmt.Sprintf("on %s, attempt %d", short(tip.String()), p.attempts))
 		changes, images, err := plan.make(ctx, tree)
+		p.edited = plan.edited
 		if p.trailers.Release == "" {
 			// It stays the same in all attempts: what one of them has published is found by it.
 			p.trailers.Release = env.Redact.String(r.build.releaseID(r.git.branch, tip, changes))
@@ -213,7 +245,7 @@ func (r *Release) publish(ctx context.Context, env *Env, remote *gitrepo.Remote,
 	}
 	env.show("publish", cmp.Or(short(done.Revision), "dry run")+" "+string(done.Outcome))
 	details.Release = cmp.Or(done.own, p.trailers.Release)
-	details.Revision, details.Images = done.Revision, done.Images
+	details.Revision, details.Images, details.unasked, details.changes = done.Revision, done.Images, done.unknown, plan.checked.changes
 	for _, change := range done.Changes {
 		details.Files = append(details.Files, change.Path)
 	}

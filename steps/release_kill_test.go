@@ -3,7 +3,6 @@ package steps_test
 import (
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,34 +48,17 @@ func TestAReleaseKilledAtAnyCallOfArgoCDIsFinishedByTheNext(t *testing.T) {
 // killedAtCall runs a step that is killed at its call of that number. It returns false if there were fewer calls.
 func (s *site) killedAtCall(cd *argocdtest.Server, n int, after bool, step []string) bool {
 	s.t.Helper()
-	cmd := s.command(step...)
-	started, dead := make(chan struct{}), make(chan struct{})
-	var reached atomic.Bool
-	kill := func() {
-		<-started
-		reached.Store(true)
-		_ = cmd.Process.Kill()
-		<-dead
-	}
-	first := len(cd.Calls())
-	cd.Fault(func(c argocdtest.Call) argocdtest.Fault {
-		switch {
-		case c.Index != first+n:
-			return argocdtest.Fault{}
-		case after:
-			return argocdtest.Fault{After: kill, DropAfter: true}
-		}
-		return argocdtest.Fault{Before: kill, Drop: true}
+	return s.killed(step, func(kill func()) (undo func()) {
+		first := len(cd.Calls())
+		cd.Fault(func(c argocdtest.Call) argocdtest.Fault {
+			switch {
+			case c.Index != first+n:
+				return argocdtest.Fault{}
+			case after:
+				return argocdtest.Fault{After: kill, DropAfter: true}
+			}
+			return argocdtest.Fault{Before: kill, Drop: true}
+		})
+		return cd.Heal
 	})
-	defer cd.Heal()
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	close(started)
-	err := cmd.Wait()
-	close(dead)
-	if !reached.Load() && err != nil {
-		s.t.Fatalf("not killed: %v\n%s", err, cmd.Stderr)
-	}
-	return reached.Load()
 }

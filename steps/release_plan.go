@@ -3,6 +3,7 @@ package steps
 import (
 	"context"
 	"fmt"
+	"path"
 	"sync"
 
 	"go.uber.org/zap"
@@ -21,6 +22,7 @@ type plan struct {
 	details *releaseDetails
 
 	checked checkedPath
+	edited  []release.PathImages // where the files are that are looked at, and what they have in common
 }
 
 // make edits the files of a tip, and refuses a change that has not the effect that it says, or findings.
@@ -37,6 +39,13 @@ func (p *plan) make(ctx context.Context, tree *gitrepo.Tree) ([]gitrepo.Change, 
 	if err := e.read(ctx, source, p.details.Path); err != nil {
 		return nil, nil, err
 	}
+	var all []gitrepo.Change
+	p.edited = nil
+	for _, f := range e.files {
+		all = append(all, gitrepo.Change{Path: f.Path})
+		p.edited = append(p.edited, release.PathImages{Path: path.Dir(f.Path)})
+	}
+	p.edited = append(p.edited, release.PathImages{Path: commonDir(all)})
 	var set SetImageDetails
 	contents, err := e.apply(&set)
 	if err != nil {

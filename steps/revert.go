@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -29,6 +30,8 @@ type Revert struct {
 	git      gitOptions
 	build    build
 	identity identity
+	path     string // where it is not empty, the release must have been there
+	approval string // what the trailer says
 }
 
 type revertDetails struct {
@@ -102,7 +105,7 @@ func (r *Revert) Run(ctx context.Context, env *Env) (Result, error) {
 	p := &publication{
 		env: env, remote: remote, branch: r.git.branch, changes: found.changes, identity: r.identity, history: int(r.History),
 		revertOf: &found.commit, dryRun: r.DryRun, message: r.message(found.commit, was),
-		trailers: release.Trailers{Release: was.Release, Reverts: found.commit.Hash, Job: env.Redact.String(r.build.job), Order: r.build.order, Build: r.build.url, Source: r.build.source},
+		trailers: release.Trailers{Release: was.Release, Reverts: found.commit.Hash, Approval: r.approval, Job: env.Redact.String(r.build.job), Order: r.build.order, Build: r.build.url, Source: r.build.source},
 	}
 	done, err := p.publish(ctx)
 	if err != nil {
@@ -240,6 +243,10 @@ func (r *Revert) pick(h release.History, record release.Record) (release.Commit,
 		}
 		if r.Record != "" && release.ParseTrailers(c.Message).Release != record.Release {
 			return release.Commit{}, nil // somebody else's release, which set the same values before
+		}
+		if r.path != "" && !slices.ContainsFunc(release.ParseTrailers(c.Message).Paths, func(at release.PathImages) bool { return at.Path == r.path }) {
+			return release.Commit{}, failure.New(failure.Conflict, "find the commit that released it, and take that back with slipway revert",
+				"commit %s is no release of %s: it is not taken back", short(c.Hash), r.path)
 		}
 		return c, nil
 	}

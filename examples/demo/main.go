@@ -1,7 +1,7 @@
 // Command demo shows what slipway promises, on a real Git server and an Argo CD in process: two pipelines release into one
 // kustomization at the same time, both again, and then one of them is reverted; an overlay that is broken is refused; one image
-// is released until it is healthy, and one that crashes is taken back. It exits non-zero if anything is not as promised, and
-// leaves nothing behind.
+// is released until it is healthy, and one that crashes is taken back; and of three that somebody is asked about one is kept by
+// silence, one is approved and one rejected. It exits non-zero if anything is not as promised, and leaves nothing behind.
 package main
 
 import (
@@ -112,6 +112,9 @@ func demo(ctx context.Context) (err error) {
 		return err
 	}
 	if err := s.releaseToCluster(ctx); err != nil {
+		return err
+	}
+	if err := s.askForApproval(ctx); err != nil {
 		return err
 	}
 

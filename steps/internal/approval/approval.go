@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"slipway/steps/internal/failure"
 )
@@ -16,10 +17,11 @@ import (
 // State is how far the question has come.
 //
 //	pending -> accepted
-//	pending -> rejected -> reverting -> reverted | superseded
+//	pending -> rejected -> reverting -> reverted
+//	           rejected -> superseded
 type State string
 
-// The states. Superseded is a rejected release that a newer one had replaced before it could be taken back.
+// The states. Reverting is a release that was taken back in Git, and not in the cluster yet. Superseded is a rejected release that a newer one had replaced before it could be taken back.
 const (
 	Pending    State = "pending"
 	Accepted   State = "accepted"
@@ -30,7 +32,9 @@ const (
 )
 
 // IsRejected says whether the release is not to stay, whether or not that has been carried out yet.
-func (s State) IsRejected() bool { return s != Pending && s != Accepted }
+func (s State) IsRejected() bool {
+	return s == Rejected || s == Reverting || s == Reverted || s == Superseded
+}
 
 // IsFinal says whether nothing is left to be done.
 func (s State) IsFinal(onReject OnReject) bool {
@@ -79,7 +83,7 @@ type Record struct {
 	Subject  Subject   `json:"subject"`
 	// Decision is nil while the record is pending.
 	Decision *Decision `json:"decision,omitempty"`
-	// Revision is the commit that took the release back, or that had replaced it before.
+	// Revision is the commit that took the release back.
 	Revision string `json:"revision,omitempty"`
 	// Events say what happened to the record, oldest first, its opening included.
 	Events []Event `json:"events"`
@@ -180,6 +184,9 @@ func ID(pathOrApp, revision string) string { return pathOrApp + "@" + revision }
 
 // Encode returns the record as it is stored.
 func (r Record) Encode() ([]byte, error) {
+	if !utf8.ValidString(r.ID) {
+		return nil, failure.New(failure.Usage, "give an id of text", "approval %q: its id is not UTF-8", r.ID)
+	}
 	data, err := json.Marshal(struct {
 		Version int `json:"version"`
 		Record

@@ -107,24 +107,34 @@ func (r Record) Condemn(now time.Time, by Actor, reason string) Record {
 	if r.State != Pending {
 		return r
 	}
+	r.Terms.OnReject = RevertRejected
 	return r.decided(now, Decision{State: Rejected, Why: ByUnhealthy, Actor: by, At: now.UTC().Truncate(time.Millisecond), Reason: reason})
 }
 
-// Begin returns a rejected record as one that is being taken back.
-func (r Record) Begin(now time.Time, by Actor) Record {
+// Begin returns a rejected record as one whose release a commit has taken back in Git; the cluster follows. Until then it says
+// rejected, so that whoever comes next does it.
+func (r Record) Begin(now time.Time, by Actor, revision string) Record {
 	if r.State != Rejected {
 		return r
 	}
-	return r.moved(now, Reverting, by, "")
+	r.Revision = revision
+	return r.moved(now, Reverting, by, revision)
 }
 
-// End returns the record of a release that was taken back by a commit, or that a newer one had replaced.
-func (r Record) End(now time.Time, by Actor, state State, revision string) Record {
-	if r.State != Reverting || state != Reverted && state != Superseded {
+// End returns a record that is being reverted as one that has been, as far as anybody wants to follow it.
+func (r Record) End(now time.Time, by Actor) Record {
+	if r.State != Reverting {
 		return r
 	}
-	r.Revision = revision
-	return r.moved(now, state, by, revision)
+	return r.moved(now, Reverted, by, "")
+}
+
+// Supersede returns the record of a rejected release that a newer one has replaced: nothing is left to take back.
+func (r Record) Supersede(now time.Time, by Actor, note string) Record {
+	if r.State != Rejected {
+		return r
+	}
+	return r.moved(now, Superseded, by, note)
 }
 
 // permits checks who answers.

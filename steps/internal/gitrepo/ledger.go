@@ -3,6 +3,7 @@ package gitrepo
 import (
 	"context"
 	"errors"
+	"path"
 	"slices"
 	"strings"
 
@@ -37,8 +38,32 @@ func (l *Ledger) Refs(ctx context.Context, prefix string) (map[string]string, er
 	return at, nil
 }
 
-// Read returns files in the uppermost directory of a commit: those that are named and there, or all if none is named.
-func (l *Ledger) Read(ctx context.Context, commit string, names ...string) (map[string][]byte, error) {
+// Fetch brings commits with all their files in one request, so that Read asks for nothing more. What is at hand stays.
+func (l *Ledger) Fetch(ctx context.Context, commits ...string) error {
+	var missing []Hash
+	for _, commit := range commits {
+		h, err := commitHash(commit)
+		if err != nil {
+			return err
+		}
+		if c, err := object.GetCommit(l.Remote.store, h); err != nil || !l.Remote.whole(c.TreeHash) {
+			missing = appendNew(missing, h)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return l.Remote.fetch(ctx, fetchRequest{wants: missing, depth: 1})
+}
+
+// Read returns files in the uppermost directory of a commit: those whose names match one of the patterns, which are those of
+// package path, or all if there is none.
+func (l *Ledger) Read(ctx context.Context, commit string, patterns ...string) (map[string][]byte, error) {
+	if len(patterns) == 0 {
+		if err := l.Fetch(ctx, commit); err != nil {
+			return nil, err
+		}
+	}
 	tree, err := l.tree(ctx, commit)
 	if err != nil {
 		return nil, err
@@ -46,7 +71,7 @@ func (l *Ledger) Read(ctx context.Context, commit string, names ...string) (map[
 	var missing []Hash
 	var wanted []object.TreeEntry
 	for _, e := range tree.Entries {
-		if e.Mode != filemode.Regular || len(names) > 0 && !slices.Contains(names, e.Name) {
+		if e.Mode != filemode.Regular || len(patterns) > 0 && !matches(patterns, e.Name) {
 			continue
 		}
 		wanted = append(wanted, e)
@@ -77,11 +102,26 @@ func (l *Ledger) Read(ctx context.Context, commit string, names ...string) (map[
 	return files, nil
 }
 
-// tree returns the uppermost directory of a commit, which is fetched without files when it is not at hand.
-func (l *Ledger) tree(ctx context.Context, commit string) (*object.Tree, error) {
+func matches(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		matched, err := path.Match(pattern, name)
+		return matched && err == nil
+	})
+}
+
+func commitHash(commit string) (Hash, error) {
 	h, ok := ParseHash(commit)
 	if !ok {
-		return nil, failure.New(failure.Usage, "", "%q is not the id of a commit", commit)
+		return Hash{}, failure.New(failure.Usage, "", "%q is not the id of a commit", commit)
+	}
+	return h, nil
+}
+
+// tree returns the uppermost directory of a commit, which is fetched without files when it is not at hand.
+func (l *Ledger) tree(ctx context.Context, commit string) (*object.Tree, error) {
+	h, err := commitHash(commit)
+	if err != nil {
+		return nil, err
 	}
 	r := l.Remote
 	for attempt := 0; ; attempt++ {

@@ -31,8 +31,18 @@ type Record struct {
 	Outcome string       `json:"outcome,omitempty"`
 	Images  []PathImages `json:"images,omitempty"`
 	Revert  string       `json:"revert,omitempty"`
+	// Applications are those that were brought to the commit, and Approval is the id of the question whether it stays.
+	Applications []Application `json:"applications,omitempty"`
+	Approval     string        `json:"approval,omitempty"`
 	// Unknown holds the fields that other versions of slipway wrote; they survive being read and written.
 	Unknown map[string]json.RawMessage `json:"-"`
+}
+
+// Application is an application of Argo CD, how it was when a step left it, and where it can be looked at.
+type Application struct {
+	Name   string `json:"name"`
+	Health string `json:"health,omitempty"`
+	Page   string `json:"page,omitempty"`
 }
 
 // ReadRecord reads a record. An absent file is the zero Record; a file that is no record is invalid.

@@ -1,0 +1,11 @@
+package steps
+
+import "golang.org/x/sys/unix"
+
+// How the mode of a terminal is read and set here, and the control character that no key sends.
+const (
+	getMode         = unix.TCGETS
+	setMode         = unix.TCSETS
+	setModeAndFlush = unix.TCSETSF
+	noKey           = 0
+)
