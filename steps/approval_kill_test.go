@@ -35,8 +35,8 @@ func (s *site) rejection(what string) {
 	if got := s.bare("log", "--format=%(trailers:key=Slipway-Reverts,valueonly)", "main"); len(strings.Fields(got)) != 1 {
 		s.t.Errorf("%s: %d commits take it back", what, len(strings.Fields(got)))
 	}
-	if !strings.Contains(s.file(shopFile), "newTag: v1 ") {
-		s.t.Errorf("%s: the release is still there:\n%s", what, s.file(shopFile))
+	if !strings.Contains(s.shopNow(), "newTag: v1 ") {
+		s.t.Errorf("%s: the release is still there:\n%s", what, s.shopNow())
 	}
 	refs := strings.Fields(s.bare("for-each-ref", "--format=%(refname)", "refs/slipway/approvals"))
 	if len(refs) != 1 {

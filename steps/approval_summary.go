@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -55,15 +56,16 @@ func summaryOf(r approval.Record) string {
 	return strings.Join(lines, "\n")
 }
 
+// imageText leaves out of the references what is the image's name.
 func imageText(i approval.Image) string {
-	from, to := i.Old, i.New
-	if from == "" {
-		from = "(none)"
+	ends := [2]string{i.Old, i.New}
+	for n, ref := range ends {
+		if rest, ok := strings.CutPrefix(ref, i.Name); ok && strings.HasPrefix(rest, ":") {
+			ref = rest[1:]
+		}
+		ends[n] = cmp.Or(ref, "(none)")
 	}
-	if to == "" {
-		to = "(none)"
-	}
-	return fmt.Sprintf("%s: %s -> %s", i.Name, from, to)
+	return fmt.Sprintf("%s: %s -> %s", i.Name, ends[0], ends[1])
 }
 
 // decisionText says who has decided what, and why.

@@ -240,20 +240,13 @@ func verdict(r approval.Record) error {
 	case r.State == approval.Pending:
 		return failure.New(failure.Pending, "run it again to go on waiting, or decide with slipway approve or slipway reject", "%s: nothing is decided yet", what)
 	case r.Decision.Why == approval.ByUnhealthy:
-		return failure.New(failure.Unhealthy, "look at why it was not healthy, and release another version", "%s: %s; %s", what, orUnknown(r.Decision.Reason, "it was not healthy"), undone(r))
+		return failure.New(failure.Unhealthy, "look at why it was not healthy, and release another version", "%s: %s; %s", what, cmp.Or(r.Decision.Reason, "it was not healthy"), undone(r))
 	}
 	hint := "release another version"
 	if r.State == approval.Rejected {
 		hint = fmt.Sprintf("take it back with slipway revert --commit %s", r.Subject.Revision)
 	}
 	return failure.New(failure.Rejected, hint, "%s: %s; %s", what, decisionText(r), undone(r))
-}
-
-func orUnknown(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }
 
 func undone(r approval.Record) string {

@@ -176,8 +176,8 @@ func TestAnInterruptedWaitDecidesNothing(t *testing.T) {
 		r := openQuestion(t, q, approval.Terms{})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if r, err := q.Await(ctx, r, 10*time.Second); !errors.Is(err, context.DeadlineExceeded) || r.State != approval.Pending {
-			t.Errorf("%s, %v", r.State, err)
+		if now, err := q.Await(ctx, r, 10*time.Second); !errors.Is(err, context.DeadlineExceeded) || now.State != approval.Pending {
+			t.Errorf("%s, %v", now.State, err)
 		}
 	})
 }

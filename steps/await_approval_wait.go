@@ -40,11 +40,11 @@ func (q *questions) await(ctx context.Context, r approval.Record, poll time.Dura
 	case ctx.Err() != nil:
 		return now, context.Cause(ctx)
 	case answer != nil:
-		now, changed, err := q.change(ctx, "answer", r.ID, func(r approval.Record, now time.Time) (approval.Record, error) { return r.Decide(*answer, now) })
+		settled, changed, err := q.change(ctx, "answer", r.ID, func(r approval.Record, now time.Time) (approval.Record, error) { return r.Decide(*answer, now) })
 		if err == nil && !changed {
-			q.env.Log.Warn("the answer came too late: somebody else was faster", zap.String("state", string(now.State)))
+			q.env.Log.Warn("the answer came too late: somebody else was faster", zap.String("state", string(settled.State)))
 		}
-		return now, err
+		return settled, err
 	case failed != nil:
 		return now, failed
 	case left:

@@ -91,7 +91,8 @@ func (s *site) tip() string { return s.bare("rev-parse", "main") }
 
 func (s *site) tree() string { return s.bare("rev-parse", "main^{tree}") }
 
-func (s *site) file(name string) string { return s.bare("show", "main:"+name) }
+// shopNow is the kustomization of the shop at the tip.
+func (s *site) shopNow() string { return s.bare("show", "main:"+shopFile) }
 
 // git runs git in the directory work.
 func (s *site) git(args ...string) string {

@@ -96,7 +96,7 @@ func (s *site) edited(cloneOption string) []string {
 // othersRelease changes the file that the checkout has changed, in another entry, and other files.
 func (s *site) othersRelease() {
 	s.t.Helper()
-	now := s.file(shopFile) + "\n"
+	now := s.shopNow() + "\n"
 	files := map[string]string{
 		shopFile:                         withTag(s.t, now, "cart", "v3"),
 		blogFile:                         withTag(s.t, kustomization("blog"), "blog", "v7"),

@@ -34,7 +34,7 @@ func newBuilds(s *site, order int, clones bool) *builds {
 // holds checks the tag on the branch.
 func (b *builds) holds(tag string) {
 	b.t.Helper()
-	if want := withTag(b.t, kustomization("shop", "cart"), "shop", tag); b.file(shopFile)+"\n" != want {
+	if want := withTag(b.t, kustomization("shop", "cart"), "shop", tag); b.shopNow()+"\n" != want {
 		b.t.Errorf("the branch does not hold %s:\n%s", tag, b.bare("log", "-p", "main", "--", shopFile))
 	}
 }

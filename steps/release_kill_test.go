@@ -27,7 +27,7 @@ func TestAReleaseKilledAtAnyCallOfArgoCDIsFinishedByTheNext(t *testing.T) {
 			tag, tip, synced := fmt.Sprintf("v%d", releases+1), s.tip(), len(cd.App("shop").Status.History)
 			step := []string{"release", "--repo", s.url(), "--path", shopDir, "--image", "shop:" + tag, "--app", "shop", "--settle", "0s", "--record", record}
 			killed := s.killedAtCall(cd, n, after, step)
-			if end := s.slipway(step...); end.code != steps.ExitOK || !strings.Contains(s.file(shopFile), "newTag: "+tag+" ") {
+			if end := s.slipway(step...); end.code != steps.ExitOK || !strings.Contains(s.shopNow(), "newTag: "+tag+" ") {
 				t.Fatalf("killed at call %d: %v", n, end)
 			}
 			if got := len(strings.Fields(s.bare("rev-list", tip+"..main"))); got != 1 {

@@ -122,10 +122,12 @@ func (p *play) String() string {
 
 // run gives the players their turns until all are done. Whoever has none waits for it.
 func (p *play) run(ctx context.Context) {
-	waiting := slices.Clone(p.players)
-	for _, one := range waiting {
+	var waiting []*player
+	for _, one := range p.players {
 		go one.run(ctx)
-		<-one.waits
+		if _, more := <-one.waits; more {
+			waiting = append(waiting, one)
+		}
 	}
 	for len(waiting) > 0 {
 		i := p.random.IntN(len(waiting))
@@ -307,7 +309,7 @@ func (s *shelf) history(t *testing.T, id string) []approval.State {
 		}
 		return states
 	}
-	subjects, err := s.server.Git("gitops", "log", "--all", "--reverse", "--topo-order", "--format=%s", "--fixed-strings", "--grep=Slipway-Approval: "+id+"\n")
+	subjects, err := s.server.Git("gitops", "log", "--all", "--reverse", "--topo-order", "--format=%s", "--grep=^Slipway-Approval: "+id+"$")
 	if err != nil {
 		t.Fatal(err)
 	}

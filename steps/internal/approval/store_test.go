@@ -104,7 +104,9 @@ func (s *shelf) ledger(t *testing.T) *gitrepo.Ledger {
 }
 
 // refs says whether records are in refs of their own.
-func (s *shelf) refs() bool { return s.mode == approval.InRefs || s.mode == approval.Auto && s.hook == "" && s.config == nil }
+func (s *shelf) refs() bool {
+	return s.mode == approval.InRefs || s.mode == approval.Auto && s.hook == "" && s.config == nil
+}
 
 // tamper changes the only record, past the store.
 func (s *shelf) tamper(t *testing.T, change func(data []byte) []byte) {
@@ -340,10 +342,12 @@ func TestARecordThatCannotBeReadIsLeftAlone(t *testing.T) {
 		change func([]byte) []byte
 		says   string
 	}{
-		"of a newer version": {func(data []byte) []byte { return bytes.Replace(data, []byte(`"version"`), []byte(`"version":7,"was"`), 1) }, "version 7"},
-		"that is damaged":    {func(data []byte) []byte { return bytes.Replace(data, []byte("{"), []byte("["), 1) }, "cannot be read"},
-		"of another id":      {func(data []byte) []byte { return bytes.Replace(data, []byte(path), []byte("services/other"), 1) }, "makes no sense"},
-		"in no known state":  {func(data []byte) []byte { return bytes.ReplaceAll(data, []byte("pending"), []byte("perhaps")) }, "perhaps"},
+		"of a newer version": {func(data []byte) []byte {
+			return bytes.Replace(data, []byte(`"version"`), []byte(`"version":7,"was"`), 1)
+		}, "version 7"},
+		"that is damaged":   {func(data []byte) []byte { return bytes.Replace(data, []byte("{"), []byte("["), 1) }, "cannot be read"},
+		"of another id":     {func(data []byte) []byte { return bytes.Replace(data, []byte(path), []byte("services/other"), 1) }, "makes no sense"},
+		"in no known state": {func(data []byte) []byte { return bytes.ReplaceAll(data, []byte("pending"), []byte("perhaps")) }, "perhaps"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachKeeper(t, func(t *testing.T, s *shelf) {
