@@ -390,3 +390,39 @@ func TestFewRequestsServeARelease(t *testing.T) {
 		}
 	}
 }
+
+func TestAnOlderCommitIsReadAfterANewerOne(t *testing.T) {
+	const name = "services/svc-03/base/deployment.yaml"
+	eachServer(t, func(f *fixture) {
+		f.commit(f.t, "the older", map[string]string{name: "a: 1\n"})
+		newer, _ := gitrepo.ParseHash(f.commit(f.t, "the newer", map[string]string{name: "a: 2\n"}))
+		r := f.open(f.t)
+		commits, _, err := r.History(f.t.Context(), newer, 2)
+		if err != nil || len(commits) != 2 {
+			f.t.Fatal(commits, err)
+		}
+		for i, want := range []string{"a: 2\n", "a: 1\n", "a: 2\n"} {
+			tree, err := r.Tree(f.t.Context(), commits[i%2].Hash)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			files, err := tree.Files(f.t.Context(), name)
+			if err != nil || string(files[name].Data) != want {
+				f.t.Fatalf("%v, %v", files, err)
+			}
+		}
+	})
+}
+
+func TestAnOlderCommitIsFetchedAfterANewerOne(t *testing.T) {
+	const name = "services/svc-03/base/deployment.yaml"
+	f := newFixture(t, servers[0])
+	older, _ := gitrepo.ParseHash(f.commit(t, "the older", map[string]string{name: "a: 1\n"}))
+	newer, _ := gitrepo.ParseHash(f.commit(t, "the newer", map[string]string{name: "a: 2\n"}))
+	r := f.open(t)
+	for _, h := range []gitrepo.Hash{newer, older} {
+		if c, err := r.Commit(t.Context(), h); err != nil || c.Hash != h {
+			t.Fatal(c, err)
+		}
+	}
+}

@@ -79,6 +79,9 @@ func (r *Remote) walkCommits(tip Hash, limit int) (commits []Commit, missing, cu
 }
 
 func (r *Remote) fetchCommits(ctx context.Context, tip Hash, limit int) error {
+	if _, err := r.service(ctx, false); err != nil { // it says whether there are filters
+		return err
+	}
 	q := fetchRequest{wants: []Hash{tip}, depth: limit, filter: r.filter("tree:0"), cut: map[Hash]bool{}}
 	if r.noFilter && r.walk.limit >= limit {
 		// With their files, commits are worth not being fetched twice.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 
@@ -385,8 +386,9 @@ func (r *Remote) fetchTop(ctx context.Context, h Hash) error {
 		}
 	}
 	err := r.fetch(ctx, q)
-	if errors.Is(err, errFilter) || q.thin && errors.Is(err, plumbing.ErrObjectNotFound) {
-		// The second is a delta against something that was never sent: without a have there are none.
+	if errors.Is(err, errFilter) || q.thin && (errors.Is(err, plumbing.ErrObjectNotFound) || err == nil && !r.hasTop(h)) {
+		// The second is a delta against something that was never sent: without a have there are none. The third is a commit that
+		// the one which is claimed is made of: the server takes it for being here, too.
 		err = r.fetch(ctx, fetchRequest{wants: []Hash{h}, depth: 1, filter: r.filter("tree:2")})
 	}
 	if err != nil {
@@ -394,6 +396,12 @@ func (r *Remote) fetchTop(ctx context.Context, h Hash) error {
 	}
 	r.top = h
 	return nil
+}
+
+// hasTop says whether a commit and its uppermost directory are at hand.
+func (r *Remote) hasTop(h Hash) bool {
+	c, err := object.GetCommit(r.store, h)
+	return err == nil && r.store.has(c.TreeHash)
 }
 
 func (r *Remote) filter(f string) string {
