@@ -49,15 +49,16 @@ func (a *AwaitApproval) describe(ctx context.Context, env *Env, q *questions, s 
 func readSubject(ctx context.Context, env *Env, remote *gitrepo.Remote, s *approval.Subject) error {
 	hash, _ := gitrepo.ParseHash(s.Revision)
 	policy := env.Retry
-	policy.Timeout = min(policy.Timeout, 30*time.Second) // a commit that is not there looks like a server that lags behind
-	var commit gitrepo.Commit
+	policy.Timeout = min(policy.Timeout, 20*time.Second) // a commit that is not there looks like a server that lags behind
+	var commits []gitrepo.Commit
 	err := retry.Do(ctx, policy, env.observe("read commit "+short(s.Revision)), func(ctx context.Context) (err error) {
-		commit, err = remote.Commit(ctx, hash)
+		commits, _, err = remote.History(ctx, hash, 2) // together: not every server gives the one before by itself
 		return err
 	})
 	if err != nil {
 		return failure.New(kindOf(err), "check --revision and --repo", "the released commit cannot be read: %w", err)
 	}
+	commit := commits[0]
 	describeCommit(s, commit)
 	if s.Path == "" || len(commit.Parents) == 0 {
 		return nil

@@ -43,7 +43,7 @@ type gitServerKey struct{}
 //	gitserver hook NAME FILE        install a hook
 //	gitserver commit PATH FILE      commit the content of FILE as PATH onto main, as another writer does
 //	gitserver git ARGUMENT...       run git in the bare repository
-//	gitserver approval STATE        wait until the newest approval has the state; sets ID
+//	gitserver approval STATE        wait until an approval has the state; sets ID
 //	gitserver pushes N              check how many pushes have arrived
 //	gitserver untouched CODE PROGRAM [ARGUMENT...]  run a program that must exit with the code, say why in JSON, and
 //	                                change nothing: no ref of the server, no file of the story
@@ -208,26 +208,28 @@ func replyOf(ts *testscript.TestScript, args []string) (*gitrepotest.Reply, erro
 func awaitRecord(ts *testscript.TestScript, server *gitrepotest.Server, state string) error {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	found := "nothing"
+	var found []string
 	for range 500 {
-		refs, err := server.Git(gitServerRepo, "for-each-ref", "--sort=-committerdate", "--format=%(refname)", "refs/slipway/approvals")
+		refs, err := server.Git(gitServerRepo, "for-each-ref", "--format=%(objectname)", "refs/slipway/approvals")
 		if err != nil {
 			return err
 		}
-		if ref, _, ok := strings.Cut(refs, "\n"); ok {
+		found = nil
+		for commit := range strings.FieldsSeq(refs) {
 			var record struct{ ID, State string }
-			data, err := server.Git(gitServerRepo, "cat-file", "blob", ref+":approval.json")
+			data, err := server.Git(gitServerRepo, "cat-file", "blob", commit+":approval.json")
 			if err := errors.Join(err, json.Unmarshal([]byte(data), &record)); err != nil {
 				return err
 			}
-			if found = record.State; found == state {
+			if record.State == state {
 				ts.Setenv("ID", record.ID)
 				return nil
 			}
+			found = append(found, record.State)
 		}
 		<-ticker.C
 	}
-	return fmt.Errorf("the newest approval is %s, not %s", found, state)
+	return fmt.Errorf("of the approvals, %v, none is %s", found, state)
 }
 
 func checkPushes(server *gitrepotest.Server, want string) error {
