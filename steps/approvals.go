@@ -29,8 +29,8 @@ type approvalOptions struct {
 func (a *approvalOptions) flags() []cli.Flag {
 	return []cli.Flag{
 		stringFlag(&a.store, "store", string(approval.Auto),
-			"where records are kept: in refs/slipway/approvals of the repository (refs), in its branch slipway/approvals (branch), in refs unless they are refused (auto), or in a local directory (file:DIR)", category(categoryApproval)),
-		stringFlag(&a.by, "by", "", "the name of whoever acts; outside of Jenkins the user of this machine by default", env("BUILD_USER_ID"), category(categoryApproval)),
+			"where questions are kept: in refs of the repository, in its branch slipway/approvals, in a local directory as file:DIR, or auto: in refs unless those are refused", category(categoryApproval)),
+		stringFlag(&a.by, "by", "", "the name of whoever acts; outside of Jenkins the user of this machine by default", category(categoryApproval)),
 		stringFlag(&a.via, "via", "", "how the answer came, such as kubesphere; jenkins or command by default", category(categoryApproval)),
 	}
 }

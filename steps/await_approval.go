@@ -47,7 +47,7 @@ func (a *asking) flags() []cli.Flag {
 		stringFlag(&a.onReject, "on-reject", string(approval.KeepRejected), "what becomes of a release that is rejected: keep it and say so, or revert it", category(categoryApproval)),
 		stringSliceFlag(&a.approvers, "approvers", "whose answer counts; everybody's by default", category(categoryApproval)),
 		boolFlag(&a.notByAuthor, "not-by-author", "refuse the answer of those who made the release", category(categoryApproval)),
-		stringSliceFlag(&a.authors, "author", "who made the release, besides the author of its commit", env("CHANGE_AUTHOR"), category(categoryApproval)),
+		stringSliceFlag(&a.authors, "author", "who made the release, besides the author of its commit", env("CHANGE_AUTHOR", "BUILD_USER_ID"), category(categoryApproval)),
 		stringFlag(&a.commitURL, "commit-url", "", "where a commit can be looked at, with {revision} in it; made from the repository by default", category(categoryApproval)),
 		durationFlag(&a.poll, "poll", 10*time.Second, "look for an answer about this often", category(categoryApproval)),
 	}

@@ -61,7 +61,9 @@ func (r Record) Settle(now time.Time, by Actor) Record {
 		state = Rejected
 	}
 	note := fmt.Sprintf("no answer within %s", r.Deadline.Sub(r.Opened))
-	return r.decided(now, Decision{State: state, Why: BySilence, Actor: by, At: r.Deadline, Reason: note})
+	next := r.decided(now, Decision{State: state, Why: BySilence, Actor: Actor{Build: by.Build}, At: r.Deadline, Reason: note})
+	next.Events[len(next.Events)-1].Actor = by // who noticed it has not decided it
+	return next
 }
 
 // Decide returns the record as an answer leaves it; it stays as it is where the answer decides nothing, as that of a
