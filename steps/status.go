@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"go.uber.org/zap"
 
 	"slipway/retry"
 	"slipway/steps/internal/approval"
@@ -74,8 +75,11 @@ func (s *Status) Run(ctx context.Context, env *Env) (Result, error) {
 			details.Approvals = append(details.Approvals[:0], found...)
 			return err
 		})
-		if err != nil {
+		switch {
+		case err != nil && len(details.Approvals) == 0:
 			return Result{}, err
+		case err != nil:
+			env.Log.Warn("not all records can be read", zap.Error(err))
 		}
 		s.list(env, q, details.Approvals)
 	}

@@ -142,7 +142,10 @@ func appendLine(path, version string, line []byte) (int, error) {
 	if err := file.Sync(); err != nil {
 		return 0, err
 	}
-	return size + len(line), syncDir(filepath.Dir(path))
+	if size == 0 {
+		err = syncDir(filepath.Dir(path))
+	}
+	return size + len(line), err
 }
 
 // syncDir makes the name of a new file last.

@@ -1,6 +1,7 @@
 package approval_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -43,6 +44,20 @@ func TestALineThatWasCutOffIsRepaired(t *testing.T) {
 		if got := read(t, s.open(t), id); got.State != approval.Accepted || size >= first && got.Version != accepted.Version {
 			t.Fatalf("cut at %d and written again it is %s", size, got.State)
 		}
+	}
+}
+
+func TestNothingStaysOfALongLineThatWasCutOff(t *testing.T) {
+	s := newShelf(t, keeper{file: true})
+	opened := create(t, s.open(t), fresh(id))
+	file := filepath.Join(s.dir, approval.Name(id)+".jsonl")
+	s.tamper(t, func(data []byte) []byte { return append(data, bytes.Repeat([]byte("{"), 100_000)...) })
+	accepted, err := s.open(t).Swap(t.Context(), opened, settled(t, opened.Record, approval.Proceed, "bob"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(file); err != nil || strconv.FormatInt(info.Size(), 10) != accepted.Version {
+		t.Errorf("the file has %d bytes, of which %s are whole lines", info.Size(), accepted.Version)
 	}
 }
 

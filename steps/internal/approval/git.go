@@ -24,6 +24,10 @@ type Refs interface {
 	// Swap moves a ref from old, or creates it if that is "", to a new commit with these files changed; nil removes one. The
 	// error matches GitOptions.Diverged if it was not at old.
 	Swap(ctx context.Context, ref, old string, files map[string][]byte, message string) (string, error)
+	// Fold creates a ref as Swap does, with the commits of other refs behind it, and removes those.
+	Fold(ctx context.Context, ref string, files map[string][]byte, message string, folded map[string]string) (string, error)
+	// Find returns the newest of at most limit commits behind some tips that has a line in its message, "" if none has.
+	Find(ctx context.Context, tips []string, line string, limit int) (string, error)
 }
 
 // Mode says where in a repository records are kept.
@@ -49,6 +53,9 @@ type GitOptions struct {
 }
 
 // NewGit returns the store of a Git repository. Its errors keep what Refs said, and it is no safer for concurrent use.
+//
+// So that records do not pile up, those of the same path or application that are settled are put away when a new one is created,
+// except for the newest: they leave the list and stay in the history, where Read finds them.
 func NewGit(refs Refs, o GitOptions) Store {
 	r, b := inRefs{refs, o.Diverged}, inBranch{refs, o.Diverged}
 	switch o.Mode {
@@ -92,7 +99,7 @@ func (p places) Swap(ctx context.Context, was Stored, next Record) (Stored, erro
 			return at.swap(ctx, was, next)
 		}
 	}
-	return Stored{}, failure.New(failure.Failure, "", "approval %s: it was not read here, but at %s", next.ID, was.Version)
+	return Stored{}, failure.New(failure.Conflict, "ask anew, about another revision", "approval %s: it was settled long ago, at %s", next.ID, was.Version)
 }
 
 func (p places) List(ctx context.Context, limit int) ([]Record, error) {
@@ -167,6 +174,49 @@ func decodeFile(stored string, data []byte) (Record, error) {
 	return Decode(header.ID, data)
 }
 
+const (
+	// kept is how many records of the same path or application stay when another one is created, besides those that are not settled.
+	kept = 5
+	// reach is how many commits are looked at for a record that was put away.
+	reach = 500
+)
+
+// settled returns the names of the records among some files of the same path or application that can be put away. What cannot
+// be read stays.
+func settled(files map[string][]byte) []string {
+	if len(files) <= kept {
+		return nil
+	}
+	var names []string
+	records, _ := newest(files, len(files)) // what is wrong with the others is for List to say
+	for _, r := range records[min(kept, len(records)):] {
+		if r.State.IsFinal(r.Terms.OnReject) {
+			names = append(names, name(r.ID))
+		}
+	}
+	return names
+}
+
+// recall returns a record that was put away into the history behind some commits. It is not written any more.
+func recall(ctx context.Context, refs Refs, id string, tips []string, file string) (Stored, error) {
+	if len(tips) == 0 {
+		return Stored{}, none(id)
+	}
+	commit, err := refs.Find(ctx, tips, trailerOf(id), reach)
+	if err != nil {
+		return Stored{}, about(id, err)
+	}
+	if commit == "" {
+		return Stored{}, none(id)
+	}
+	files, err := refs.Read(ctx, commit, file)
+	if err != nil {
+		return Stored{}, about(id, err)
+	}
+	r, err := Decode(id, files[file])
+	return Stored{Record: r, Version: "history " + commit}, err
+}
+
 func listing(err error) error {
 	if err == nil {
 		return nil
@@ -199,7 +249,11 @@ func message(r Record) string {
 	text := verbs[r.State] + " " + line(r.ID)
 	if len(r.Events) > 0 {
 		last := r.Events[len(r.Events)-1]
-		text += ": by " + line(last.Actor.String())
+		text += ": by "
+		if r.Decision != nil && r.Decision.Why == BySilence && last.State == r.Decision.State {
+			text += "silence, noticed by "
+		}
+		text += line(last.String())
 		if last.Note != "" {
 			text += "\n\nNote: " + line(last.Note)
 		}

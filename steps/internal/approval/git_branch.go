@@ -8,10 +8,12 @@ import (
 	"strings"
 
 	"slipway/retry"
+	"slipway/steps/internal/failure"
 )
 
 const (
 	branchRef = "refs/heads/slipway/approvals"
+	inTheWay  = "refs/heads/slipway" // Git has no branch below another
 	fileEnd   = ".json"
 )
 
@@ -51,38 +53,63 @@ func (p inBranch) read(ctx context.Context, id string) (Stored, error) {
 	if err != nil {
 		return Stored{}, about(id, err)
 	}
-	if data == nil {
+	if data == nil && tip == "" {
 		return Stored{}, none(id)
+	}
+	if data == nil {
+		return recall(ctx, p.refs, id, []string{tip}, name(id)+fileEnd)
 	}
 	r, err := Decode(id, data)
 	return Stored{Record: r, Version: branchVersion + tip}, err
 }
 
 func (p inBranch) create(ctx context.Context, r Record) (Stored, error) {
-	tip, err := p.tip(ctx)
+	at, err := p.refs.Refs(ctx, inTheWay)
 	if err != nil {
 		return Stored{}, about(r.ID, err)
 	}
-	there, err := p.file(ctx, r.ID, tip)
+	tip := at[branchRef]
+	if tip == "" {
+		if at[inTheWay] != "" {
+			return Stored{}, failure.New(failure.Conflict, "rename the branch slipway", "approval %s: there is a branch slipway, and so none can be called slipway/approvals", r.ID)
+		}
+		return p.write(ctx, tip, r, nil)
+	}
+	file := name(r.ID) + fileEnd
+	files, err := p.refs.Read(ctx, tip, file, siblings(r.ID)+"*"+fileEnd)
 	if err != nil {
 		return Stored{}, about(r.ID, err)
 	}
-	if there != nil {
+	if files[file] != nil {
 		return Stored{}, diverged(r.ID, fmt.Errorf("it is there at %s", tip))
 	}
-	return p.write(ctx, tip, r)
+	return p.write(ctx, tip, r, settled(byName(files)))
+}
+
+func byName(files map[string][]byte) map[string][]byte {
+	records := map[string][]byte{}
+	for file, data := range files {
+		if name, ok := strings.CutSuffix(file, fileEnd); ok {
+			records[name] = data
+		}
+	}
+	return records
 }
 
 func (p inBranch) swap(ctx context.Context, was Stored, next Record) (Stored, error) {
-	return p.write(ctx, strings.TrimPrefix(was.Version, branchVersion), next)
+	return p.write(ctx, strings.TrimPrefix(was.Version, branchVersion), next, nil)
 }
 
-func (p inBranch) write(ctx context.Context, old string, r Record) (Stored, error) {
+func (p inBranch) write(ctx context.Context, old string, r Record, removed []string) (Stored, error) {
 	data, err := r.Encode()
 	if err != nil {
 		return Stored{}, err
 	}
-	commit, err := p.refs.Swap(ctx, branchRef, old, map[string][]byte{name(r.ID) + fileEnd: data}, message(r))
+	files := map[string][]byte{name(r.ID) + fileEnd: data}
+	for _, name := range removed {
+		files[name+fileEnd] = nil
+	}
+	commit, err := p.refs.Swap(ctx, branchRef, old, files, message(r))
 	if errors.Is(err, p.diverged) {
 		return Stored{}, p.overtaken(ctx, r.ID, old, err)
 	}
@@ -121,11 +148,5 @@ func (p inBranch) list(ctx context.Context) (map[string][]byte, error) {
 	if err != nil {
 		return nil, listing(err)
 	}
-	records := map[string][]byte{}
-	for file, data := range files {
-		if name, ok := strings.CutSuffix(file, fileEnd); ok {
-			records[name] = data
-		}
-	}
-	return records, nil
+	return byName(files), nil
 }

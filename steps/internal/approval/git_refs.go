@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"slipway/retry"
 )
 
 const (
@@ -23,14 +25,13 @@ const refVersion = "ref "
 func (p inRefs) owns(version string) bool { return strings.HasPrefix(version, refVersion) }
 
 func (p inRefs) read(ctx context.Context, id string) (Stored, error) {
-	ref := refsPrefix + name(id)
-	at, err := p.refs.Refs(ctx, ref)
+	at, err := p.refs.Refs(ctx, strings.TrimSuffix(refsPrefix+siblings(id), "@"))
 	if err != nil {
 		return Stored{}, about(id, err)
 	}
-	commit, ok := at[ref]
+	commit, ok := at[refsPrefix+name(id)]
 	if !ok {
-		return Stored{}, none(id)
+		return recall(ctx, p.refs, id, tips(at, id), recordFile)
 	}
 	files, err := p.refs.Read(ctx, commit)
 	if err != nil {
@@ -40,18 +41,57 @@ func (p inRefs) read(ctx context.Context, id string) (Stored, error) {
 	return Stored{Record: r, Version: refVersion + commit}, err
 }
 
-func (p inRefs) create(ctx context.Context, r Record) (Stored, error) { return p.write(ctx, "", r) }
-
-func (p inRefs) swap(ctx context.Context, was Stored, next Record) (Stored, error) {
-	return p.write(ctx, strings.TrimPrefix(was.Version, refVersion), next)
+// tips returns the commits of the refs that ask about the same path or application as an id.
+func tips(at map[string]string, id string) []string {
+	var commits []string
+	for ref, commit := range at {
+		if strings.HasPrefix(ref, refsPrefix+siblings(id)) {
+			commits = append(commits, commit)
+		}
+	}
+	slices.Sort(commits)
+	return commits
 }
 
-func (p inRefs) write(ctx context.Context, old string, r Record) (Stored, error) {
+func (p inRefs) create(ctx context.Context, r Record) (Stored, error) {
+	at, err := p.refs.Refs(ctx, refsPrefix+siblings(r.ID))
+	if err != nil {
+		return Stored{}, about(r.ID, err)
+	}
+	if len(at) <= kept {
+		return p.write(ctx, "", r, nil)
+	}
+	files, err := p.all(ctx, at)
+	if err != nil {
+		return Stored{}, about(r.ID, err)
+	}
+	folded := map[string]string{}
+	for _, name := range settled(files) {
+		folded[refsPrefix+name] = at[refsPrefix+name]
+	}
+	stored, err := p.write(ctx, "", r, folded)
+	if err != nil && len(folded) > 0 && !retry.IsTransient(err) && ctx.Err() == nil {
+		return p.write(ctx, "", r, nil) // it may be no more than that refs must not be removed
+	}
+	return stored, err
+}
+
+func (p inRefs) swap(ctx context.Context, was Stored, next Record) (Stored, error) {
+	return p.write(ctx, strings.TrimPrefix(was.Version, refVersion), next, nil)
+}
+
+func (p inRefs) write(ctx context.Context, old string, r Record, folded map[string]string) (Stored, error) {
 	data, err := r.Encode()
 	if err != nil {
 		return Stored{}, err
 	}
-	commit, err := p.refs.Swap(ctx, refsPrefix+name(r.ID), old, map[string][]byte{recordFile: data}, message(r))
+	ref, files := refsPrefix+name(r.ID), map[string][]byte{recordFile: data}
+	var commit string
+	if len(folded) > 0 {
+		commit, err = p.refs.Fold(ctx, ref, files, message(r), folded)
+	} else {
+		commit, err = p.refs.Swap(ctx, ref, old, files, message(r))
+	}
 	if errors.Is(err, p.diverged) {
 		return Stored{}, diverged(r.ID, err)
 	}

@@ -15,11 +15,11 @@ import (
 	"slipway/steps/internal/failure"
 )
 
-func eachServer(t *testing.T, run func(*testing.T, *shelf)) {
+func eachServer(t *testing.T, run func(*shelf)) {
 	t.Helper()
-	eachKeeper(t, func(t *testing.T, s *shelf) {
+	eachKeeper(t, func(s *shelf) {
 		if !s.file {
-			run(t, s)
+			run(s)
 		}
 	})
 }
@@ -36,7 +36,8 @@ func (s *shelf) faultPush(number int, action gitrepotest.Action) {
 }
 
 func TestALostAnswerIsFoundOutByTheNextAttempt(t *testing.T) {
-	eachServer(t, func(t *testing.T, s *shelf) {
+	eachServer(t, func(s *shelf) {
+		t := s.t
 		for push := range 3 {
 			id := fmt.Sprintf("services/svc-%d@%s", push, sha)
 			s.faultPush(push, gitrepotest.DropAfter())
@@ -63,7 +64,8 @@ func TestALostAnswerIsFoundOutByTheNextAttempt(t *testing.T) {
 }
 
 func TestAFaultIsNoLostRace(t *testing.T) {
-	eachServer(t, func(t *testing.T, s *shelf) {
+	eachServer(t, func(s *shelf) {
+		t := s.t
 		for name, action := range map[string]gitrepotest.Action{"lost": gitrepotest.DropAfter(), "busy": gitrepotest.Status(503, nil, "")} {
 			opened := create(t, s.open(t), fresh(name+"@"+sha))
 			s.faultPush(0, action)
@@ -160,13 +162,28 @@ func TestARefusalOfEverythingIsReportedOnce(t *testing.T) {
 		}
 		return gitrepotest.Pass()
 	})
-	if _, err := s.open(t).Swap(ctx, approval.Stored{}, fresh(id)); !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "refs/heads") {
+	if _, err := s.open(t).Swap(ctx, approval.Stored{}, fresh(id)); !errors.Is(err, context.Canceled) || strings.Count(err.Error(), id) != 1 {
 		t.Errorf("when it is cancelled: %v", err)
 	}
 }
 
+func TestABranchThatIsInTheWayIsNamed(t *testing.T) {
+	s := newShelf(t, keeper{mode: approval.InBranch})
+	if _, err := s.server.Git("gitops", "branch", "slipway", "main"); err != nil {
+		t.Fatal(err)
+	}
+	store := s.open(t)
+	if _, err := store.Read(t.Context(), id); !errors.Is(err, approval.ErrNone) {
+		t.Errorf("reading: %v", err)
+	}
+	if _, err := store.Swap(t.Context(), approval.Stored{}, fresh(id)); failure.KindOf(err) != failure.Conflict || failure.HintOf(err) != "rename the branch slipway" {
+		t.Errorf("writing: %v", err)
+	}
+}
+
 func TestTheHistoryIsTheAuditTrail(t *testing.T) {
-	eachServer(t, func(t *testing.T, s *shelf) {
+	eachServer(t, func(s *shelf) {
+		t := s.t
 		store := s.open(t)
 		opened := create(t, store, fresh(id))
 		next, err := opened.Decide(approval.Answer{
@@ -187,6 +204,17 @@ func TestTheHistoryIsTheAuditTrail(t *testing.T) {
 			"open " + id + ": by ann via jenkins\n\nSlipway-Approval: " + id + "\n\n"
 		if err != nil || got != want {
 			t.Errorf("the history is\n%s\nwant\n%s%v", got, want, err)
+		}
+		silent := create(t, store, fresh("silent@"+sha))
+		if _, err := store.Swap(t.Context(), silent, silent.Settle(silent.Deadline, approval.Actor{By: "eve", Via: "command"})); err != nil {
+			t.Fatal(err)
+		}
+		if s.refs() {
+			ref = "refs/slipway/approvals/silent@" + sha
+		}
+		got, err = s.server.Git("gitops", "log", "-1", "--format=%s", ref)
+		if want := "accept silent@" + sha + ": by silence, noticed by eve via command\n"; err != nil || got != want {
+			t.Errorf("the history says %q, %v", got, err)
 		}
 		if out, err := s.server.Git("gitops", "fsck", "--strict"); err != nil {
 			t.Errorf("fsck: %v: %s", err, out)

@@ -27,6 +27,7 @@ type Store interface {
 	Read(ctx context.Context, id string) (Stored, error)
 	// Swap writes next if the record is still at the version of was; an empty version creates it. It returns what is stored now.
 	Swap(ctx context.Context, was Stored, next Record) (Stored, error)
-	// List returns the newest records, the last opened first, at most limit of them.
+	// List returns the newest records, the last opened first, at most limit of them. The error names those that cannot be read;
+	// if they are all that is wrong, the others are returned with it.
 	List(ctx context.Context, limit int) ([]Record, error)
 }

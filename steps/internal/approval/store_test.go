@@ -46,12 +46,12 @@ var keepers = []keeper{
 	{name: "files", file: true},
 }
 
-func eachKeeper(t *testing.T, run func(*testing.T, *shelf)) {
+func eachKeeper(t *testing.T, run func(*shelf)) {
 	t.Helper()
 	for _, k := range keepers {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
-			run(t, newShelf(t, k))
+			run(newShelf(t, k))
 		})
 	}
 }
@@ -59,13 +59,14 @@ func eachKeeper(t *testing.T, run func(*testing.T, *shelf)) {
 // shelf is a place for records that is empty.
 type shelf struct {
 	keeper
+	t      *testing.T
 	dir    string
 	server *gitrepotest.Server
 }
 
 func newShelf(t *testing.T, k keeper) *shelf {
 	t.Helper()
-	s := &shelf{keeper: k, dir: filepath.Join(t.TempDir(), "approvals")}
+	s := &shelf{keeper: k, t: t, dir: filepath.Join(t.TempDir(), "approvals")}
 	if k.file {
 		return s
 	}
@@ -202,7 +203,8 @@ func wantLost(t *testing.T, err error) {
 }
 
 func TestARecordIsReadAsItWasWritten(t *testing.T) {
-	eachKeeper(t, func(t *testing.T, s *shelf) {
+	eachKeeper(t, func(s *shelf) {
+		t := s.t
 		store := s.open(t)
 		if _, err := store.Read(t.Context(), id); !errors.Is(err, approval.ErrNone) || !strings.Contains(err.Error(), id) || retry.IsTransient(err) {
 			t.Fatalf("a record that is not there: %v", err)
@@ -224,7 +226,8 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 }
 
 func TestOneOfTwoWritersWins(t *testing.T) {
-	eachKeeper(t, func(t *testing.T, s *shelf) {
+	eachKeeper(t, func(s *shelf) {
+		t := s.t
 		one, other := s.open(t), s.open(t)
 		ours := create(t, one, fresh(id))
 		theirs := fresh(id)
@@ -250,7 +253,8 @@ func TestOneOfTwoWritersWins(t *testing.T) {
 }
 
 func TestWritersAtTheSameTimeAgree(t *testing.T) {
-	eachKeeper(t, func(t *testing.T, s *shelf) {
+	eachKeeper(t, func(s *shelf) {
+		t := s.t
 		const writers = 4
 		signals := []approval.Signal{approval.Proceed, approval.Reject}
 		var group sync.WaitGroup
@@ -311,7 +315,8 @@ func insist(t *testing.T, store approval.Store, id string, change func(approval.
 }
 
 func TestTheLastOpenedIsListedFirst(t *testing.T) {
-	eachKeeper(t, func(t *testing.T, s *shelf) {
+	eachKeeper(t, func(s *shelf) {
+		t := s.t
 		store := s.open(t)
 		if records, err := store.List(t.Context(), 10); err != nil || len(records) != 0 {
 			t.Fatalf("of nothing: %v, %v", records, err)
@@ -350,7 +355,8 @@ func TestARecordThatCannotBeReadIsLeftAlone(t *testing.T) {
 		"in no known state": {func(data []byte) []byte { return bytes.ReplaceAll(data, []byte("pending"), []byte("perhaps")) }, "perhaps"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachKeeper(t, func(t *testing.T, s *shelf) {
+			eachKeeper(t, func(s *shelf) {
+				t := s.t
 				create(t, s.open(t), fresh(id))
 				var before []byte
 				s.tamper(t, func(data []byte) []byte { before = test.change(data); return before })
@@ -380,7 +386,8 @@ func TestARecordThatCannotBeReadIsLeftAlone(t *testing.T) {
 }
 
 func TestFieldsOfOtherVersionsSurvive(t *testing.T) {
-	eachKeeper(t, func(t *testing.T, s *shelf) {
+	eachKeeper(t, func(s *shelf) {
+		t := s.t
 		create(t, s.open(t), fresh(id))
 		s.tamper(t, func(data []byte) []byte { return bytes.Replace(data, []byte("{"), []byte(`{"color":["blue",1],`), 1) })
 		if _, changed := insist(t, s.open(t), id, func(r approval.Record) (approval.Record, error) {
@@ -414,7 +421,8 @@ var trickyIDs = []string{
 }
 
 func TestNoIDIsTakenForAnother(t *testing.T) {
-	eachKeeper(t, func(t *testing.T, s *shelf) {
+	eachKeeper(t, func(s *shelf) {
+		t := s.t
 		store := s.open(t)
 		n := 0
 		for _, id := range trickyIDs {

@@ -1,8 +1,10 @@
 package gitrepo
 
 import (
+	"container/heap"
 	"context"
 	"errors"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 
 	"slipway/steps/internal/failure"
 )
@@ -145,10 +148,75 @@ func (l *Ledger) tree(ctx context.Context, commit string) (*object.Tree, error) 
 	}
 }
 
+// Find returns the newest of the commits behind some tips, of which at most limit are looked at, that has a line in its message;
+// "" if none has.
+func (l *Ledger) Find(ctx context.Context, tips []string, line string, limit int) (string, error) {
+	var wants []Hash
+	for _, tip := range tips {
+		h, err := commitHash(tip)
+		if err != nil {
+			return "", err
+		}
+		wants = append(wants, h)
+	}
+	found, missing := l.find(wants, line, limit)
+	if !missing {
+		return found, nil
+	}
+	r := l.Remote
+	err := r.fetch(ctx, fetchRequest{wants: wants, depth: limit, filter: r.filter("tree:0")})
+	if errors.Is(err, errFilter) {
+		err = r.fetch(ctx, fetchRequest{wants: wants, depth: limit})
+	}
+	if err != nil {
+		return "", err
+	}
+	found, _ = l.find(wants, line, limit)
+	return found, nil
+}
+
+// find looks at the commits that are at hand; missing says that it needed others.
+func (l *Ledger) find(wants []Hash, line string, limit int) (found string, missing bool) {
+	queue, seen := &byTime{}, map[Hash]bool{}
+	for ; limit > 0; limit-- {
+		for _, h := range wants {
+			if seen[h] {
+				continue
+			}
+			seen[h] = true
+			c, err := object.GetCommit(l.Remote.store, h)
+			if err != nil {
+				missing = true
+				continue
+			}
+			heap.Push(queue, c)
+		}
+		if queue.Len() == 0 {
+			break
+		}
+		c := heap.Pop(queue).(*object.Commit)
+		if slices.Contains(strings.Split(c.Message, "\n"), line) {
+			return c.Hash.String(), false
+		}
+		wants = c.ParentHashes
+	}
+	return "", missing
+}
+
 // Swap moves a ref from a commit that was read before, or creates it if old is "", to a new commit with these files changed;
 // nil removes one. It returns the new commit. When the ref was no longer at the old commit the error is ErrDiverged, and
 // when the answer was lost it is ErrUncertain, as with Remote.Swap.
 func (l *Ledger) Swap(ctx context.Context, ref, old string, files map[string][]byte, message string) (string, error) {
+	return l.swap(ctx, ref, old, files, message, nil)
+}
+
+// Fold creates a ref whose first commit has the commits of other refs behind it, and removes these refs in the same step if they
+// are still there. A server that cannot do that in one step keeps them; one that refuses to remove them refuses it all.
+func (l *Ledger) Fold(ctx context.Context, ref string, files map[string][]byte, message string, folded map[string]string) (string, error) {
+	return l.swap(ctx, ref, "", files, message, folded)
+}
+
+func (l *Ledger) swap(ctx context.Context, ref, old string, files map[string][]byte, message string, folded map[string]string) (string, error) {
 	spec, err := l.Commit(message)
 	if err != nil {
 		return "", err
@@ -161,18 +229,25 @@ func (l *Ledger) Swap(ctx context.Context, ref, old string, files map[string][]b
 		}
 		changes = append(changes, c)
 	}
-	var dir Hash
+	var at, dir Hash
 	var parents []Hash
 	if old != "" {
 		tree, err := l.tree(ctx, old)
 		if err != nil {
 			return "", err
 		}
-		dir, parents = tree.Hash, []Hash{plumbing.NewHash(old)}
+		at, dir = plumbing.NewHash(old), tree.Hash
+		parents = append(parents, at)
+	}
+	removed := map[string]Hash{}
+	for _, name := range slices.Sorted(maps.Keys(folded)) {
+		removed[name] = plumbing.NewHash(folded[name])
+		parents = append(parents, removed[name])
 	}
 	built, err := l.Remote.build(dir, parents, changes, spec)
 	if err != nil {
 		return "", err
 	}
-	return built.Hash.String(), l.Remote.swap(ctx, "push to "+ref, plumbing.ReferenceName(ref), built)
+	command := &packp.Command{Name: plumbing.ReferenceName(ref), Old: at, New: built.Hash}
+	return built.Hash.String(), l.Remote.swap(ctx, "push to "+ref, command, built, removed)
 }

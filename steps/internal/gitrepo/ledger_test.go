@@ -2,7 +2,9 @@ package gitrepo_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,5 +93,74 @@ func TestALedgerDoesNotMakeTheBranchDearer(t *testing.T) {
 	}
 	if bytes > 4000 {
 		t.Errorf("reading the branch cost %d bytes", bytes)
+	}
+}
+
+func TestALedgerFoldsRefsIntoOne(t *testing.T) {
+	eachServer(t, func(f *fixture) {
+		t := f.t
+		ledger := newLedger(f.open(t))
+		ctx := t.Context()
+		folded := map[string]string{}
+		for _, name := range []string{"one", "two"} {
+			ref := ledgerRef + "-" + name
+			commit, err := ledger.Swap(ctx, ref, "", map[string][]byte{"a": []byte(name)}, "open\n\nRecord: "+name+"\n")
+			if err != nil {
+				t.Fatal(err)
+			}
+			folded[ref] = commit
+		}
+		tip, err := ledger.Fold(ctx, ledgerRef, map[string][]byte{"a": []byte("three")}, "open\n\nRecord: three\n", folded)
+		if err != nil {
+			t.Fatal(err)
+		}
+		later := newLedger(f.open(t))
+		refs, err := later.Refs(ctx, "refs/slipway/")
+		if err != nil || !maps.Equal(refs, map[string]string{ledgerRef: tip}) {
+			t.Fatalf("the refs are %v, %v", refs, err)
+		}
+		for name, want := range map[string]string{"one": folded[ledgerRef+"-one"], "three": tip, "four": "", "thre": ""} {
+			commit, err := later.Find(ctx, []string{tip}, "Record: "+name, 10)
+			if err != nil || commit != want {
+				t.Fatalf("%s is found at %q, %v", name, commit, err)
+			}
+			if want == "" {
+				continue
+			}
+			if files, err := later.Read(ctx, commit); err != nil || string(files["a"]) != name {
+				t.Errorf("%s holds %q, %v", name, files["a"], err)
+			}
+		}
+		if commit, err := newLedger(f.open(t)).Find(ctx, []string{tip}, "Record: one", 1); err != nil || commit != "" {
+			t.Errorf("beyond the limit: %q, %v", commit, err)
+		}
+	})
+}
+
+func TestALedgerFetchesManyCommitsAtOnce(t *testing.T) {
+	f := newFixture(t, servers[0])
+	ledger := newLedger(f.open(t))
+	ctx := t.Context()
+	for i := range 20 {
+		if _, err := ledger.Swap(ctx, fmt.Sprint(ledgerRef, i), "", map[string][]byte{"a": fmt.Append(nil, i)}, "open"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	later := newLedger(f.open(t))
+	refs, err := later.Refs(ctx, ledgerRef)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Reset()
+	if err := later.Fetch(ctx, slices.Collect(maps.Values(refs))...); err != nil {
+		t.Fatal(err)
+	}
+	for ref, commit := range refs {
+		if files, err := later.Read(ctx, commit); err != nil || ledgerRef+string(files["a"]) != ref {
+			t.Errorf("%s holds %q, %v", ref, files["a"], err)
+		}
+	}
+	if n := len(f.Requests()); n != 1 {
+		t.Errorf("it took %d requests", n)
 	}
 }

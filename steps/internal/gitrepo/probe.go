@@ -47,7 +47,7 @@ func (r *Remote) ProbePush(ctx context.Context, ref string, from, to Hash) error
 	if err != nil {
 		return err
 	}
-	err = r.update(ctx, "push to "+ref, talk, adv, &packp.Command{Name: plumbing.ReferenceName(ref), Old: from, New: to}, pack)
+	err = r.update(ctx, "push to "+ref, talk, adv, pack, &packp.Command{Name: plumbing.ReferenceName(ref), Old: from, New: to})
 	if errors.Is(err, ErrDiverged) {
 		return nil
 	}

@@ -20,36 +20,48 @@ import (
 // stays where it is. When it was no longer at the parent the error is ErrDiverged; when the answer was lost it is
 // ErrUncertain. Both are transient, and what to try again is the whole attempt, from reading the tip. It never forces.
 func (r *Remote) Swap(ctx context.Context, branch string, b *Built) error {
-	return r.swap(ctx, "push to "+branch, plumbing.NewBranchReferenceName(branch), b)
+	// The old value of the ref is the commit that ours was built on and never what is advertised now: a fresher one
+	// would overwrite, without a trace, what came in between.
+	command := &packp.Command{Name: plumbing.NewBranchReferenceName(branch), Old: b.Parents[0], New: b.Hash}
+	return r.swap(ctx, "push to "+branch, command, b, nil)
 }
 
-func (r *Remote) swap(ctx context.Context, what string, ref plumbing.ReferenceName, b *Built) error {
+// swap sends a command with what its commit is made of. Refs that are still where removed says go in the same step, where the
+// server can do all or nothing.
+func (r *Remote) swap(ctx context.Context, what string, command *packp.Command, b *Built, removed map[string]Hash) error {
 	talk, adv, err := r.openPush(ctx)
 	if err != nil {
 		return err
 	}
 	defer talk.close()
-	// The old value of the ref is the commit that ours was built on and never what is advertised now: a fresher one
-	// would overwrite, without a trace, what came in between. Comparing them saves sending a pack that cannot be taken.
-	var old Hash // of a ref that is not there yet
-	if len(b.Parents) > 0 {
-		old = b.Parents[0]
-	}
-	if at := adv.References[ref.String()]; at != old {
-		return retry.Transient(fmt.Errorf("%s: %w: it is at %s, not at %s", what, ErrDiverged, at, old))
+	// Comparing them saves sending a pack that cannot be taken.
+	if at := adv.References[command.Name.String()]; at != command.Old {
+		return retry.Transient(fmt.Errorf("%s: %w: it is at %s, not at %s", what, ErrDiverged, at, command.Old))
 	}
 	deltas := !r.noDeltas && !adv.Capabilities.Supports(capability.Capability("no-thin"))
 	pack, err := writePack(b.objects, deltas, zlib.DefaultCompression)
 	if err != nil {
 		return err
 	}
-	return r.update(ctx, what, talk, adv, &packp.Command{Name: ref, Old: old, New: b.Hash}, pack)
+	commands := []*packp.Command{command}
+	if adv.Capabilities.Supports(capability.Atomic) && adv.Capabilities.Supports(capability.DeleteRefs) {
+		for name, h := range removed {
+			if adv.References[name] == h {
+				commands = append(commands, &packp.Command{Name: plumbing.ReferenceName(name), Old: h})
+			}
+		}
+	}
+	return r.update(ctx, what, talk, adv, pack, commands...)
 }
 
-// update sends one command with its pack, and reads what became of it.
-func (r *Remote) update(ctx context.Context, what string, talk conversation, adv *packp.AdvRefs, command *packp.Command, pack []byte) error {
+// update sends commands with their pack, several of them as one, and reads what became of them.
+func (r *Remote) update(ctx context.Context, what string, talk conversation, adv *packp.AdvRefs, pack []byte, commands ...*packp.Command) error {
 	req := packp.NewReferenceUpdateRequest()
-	for _, c := range []capability.Capability{capability.ReportStatus, capability.Sideband64k} {
+	wanted := []capability.Capability{capability.ReportStatus, capability.Sideband64k}
+	if len(commands) > 1 {
+		wanted = append(wanted, capability.Atomic)
+	}
+	for _, c := range wanted {
 		if !adv.Capabilities.Supports(c) {
 			continue
 		}
@@ -57,7 +69,7 @@ func (r *Remote) update(ctx context.Context, what string, talk conversation, adv
 			return err
 		}
 	}
-	req.Commands = []*packp.Command{command}
+	req.Commands = commands
 	req.Packfile = io.NopCloser(bytes.NewReader(pack))
 	var body bytes.Buffer
 	if err := req.Encode(&body); err != nil {
