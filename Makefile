@@ -35,7 +35,7 @@ lint: ## check formatting, layers and the rest of .golangci.yml
 fmt: ## format the code
 	$(TOOL) golangci-lint fmt
 
-generate: ## write docs/reference.md from the flags
+generate: ## write docs/reference.md and docs/slipway.1 from the flags
 	go generate ./...
 
 demo: ## release and revert, for real, on a Git server and an Argo CD on loopback

@@ -13,7 +13,7 @@ import (
 	"slipway/steps/internal/failure"
 )
 
-//go:generate go test . -run TestReferenceIsCurrent -update
+//go:generate go test . -run IsCurrent -update
 
 const programName = "slipway"
 

@@ -14,7 +14,7 @@ import (
 	"slipway/steps"
 )
 
-var update = flag.Bool("update", false, "write docs/reference.md")
+var update = flag.Bool("update", false, "write docs/reference.md and docs/slipway.1")
 
 const referencePath = "../docs/reference.md"
 
@@ -143,6 +143,11 @@ func isShared(f documentedFlag) bool {
 
 func writeShared(line func(string, ...any), app *cli.App) {
 	line("## Flags of all steps\n\nThe retry flags are there where a step talks to something remote.\n")
+	writeFlags(line, sharedFlags(app))
+}
+
+// sharedFlags returns the flags that several steps have in common, each once.
+func sharedFlags(app *cli.App) []documentedFlag {
 	var shared []documentedFlag
 	for _, cmd := range app.VisibleCommands() {
 		for _, f := range documented(cmd) {
@@ -152,7 +157,7 @@ func writeShared(line func(string, ...any), app *cli.App) {
 			}
 		}
 	}
-	writeFlags(line, shared)
+	return shared
 }
 
 func writeFlags(line func(string, ...any), flags []documentedFlag) {
