@@ -10,7 +10,7 @@ BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 TOOL := go tool -modfile=tools.mod
 FUZZTIME ?= 30s
 
-.PHONY: help build build-all test chromium lint fmt generate demo bench fuzz clean
+.PHONY: help build build-all test chromium lint fmt generate demo transcript bench fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ generate: ## write docs/reference.md and docs/slipway.1 from the flags
 
 demo: ## release and revert, for real, on a Git server and an Argo CD on loopback
 	go run ./examples/demo
+
+transcript: ## the same, and show a part of the run in README.md and README.zh-CN.md
+	go run ./examples/demo README.md README.zh-CN.md
 
 bench: ## compare with the git and kustomize command lines, which takes a while
 	go run ./bench

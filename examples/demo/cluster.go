@@ -20,7 +20,8 @@ func (s *stage) serveArgoCD() error {
 	if s.argocd, err = argocdtest.Start(argocdtest.Options{ProgressingFor: 300 * time.Millisecond}); err != nil {
 		return err
 	}
-	s.env = append(s.env, "ARGOCD_SERVER="+s.argocd.Addr(), "ARGOCD_AUTH_TOKEN="+s.argocd.Token("admin", time.Time{}), "SLIPWAY_ARGOCD_PLAINTEXT=true")
+	s.env = append(s.env, "ARGOCD_SERVER="+s.argocd.Addr(), "ARGOCD_AUTH_TOKEN="+s.argocd.Token("admin", time.Time{}),
+		"SLIPWAY_ARGOCD_PLAINTEXT=true", "SLIPWAY_REPO="+s.server.URL(repository), "SLIPWAY_SETTLE=0s", "SLIPWAY_DEGRADED_GRACE=1s")
 	say("An Argo CD in process, which reads that repository: %s\n", s.argocd.URL())
 	return s.argocd.AddApp(argocdtest.App{Name: application, Repo: s.server.URL(repository), Path: overlay, Revision: "main", Deployed: true})
 }
@@ -29,8 +30,8 @@ func (s *stage) serveArgoCD() error {
 func (s *stage) releaseToCluster(ctx context.Context) error {
 	say("\n%s\n", paint(bold, "One command takes an image into the cluster"))
 	release := func(outcome, tag, build string) error {
-		_, err := s.run(ctx, "", outcome, "release", "--repo", s.server.URL(repository), "--path", overlay, "--image", registry+"shop-web:"+tag,
-			"--job", "shop/web", "--order", build, "--app", application, "--settle", "0s", "--degraded-grace", "1s")
+		_, err := s.run(ctx, "", outcome, "release", "--path", overlay, "--image", registry+"shop-web:"+tag, "--app", application,
+			"--job", "shop/web", "--order", build)
 		return err
 	}
 	if err := release("changed", "5.3.0", "43"); err != nil {
@@ -44,6 +45,7 @@ func (s *stage) releaseToCluster(ctx context.Context) error {
 	}
 
 	say("\n%s\n", paint(bold, "The next one crashes: it is explained, and taken back"))
+	defer record(&s.transcript)()
 	crash := argocdtest.CrashLoop("starting 5.4.0\npanic: no database\n", 0)
 	becomes := func(o argocdtest.Outcome) error {
 		return s.argocd.Rollout(application, func(argocdtest.Workload) argocdtest.Outcome { return o })
@@ -58,10 +60,10 @@ func (s *stage) releaseToCluster(ctx context.Context) error {
 	if err := becomes(argocdtest.Healthy(0)); err != nil {
 		return err
 	}
-	if _, err := s.run(ctx, "", "changed", "revert", "--repo", s.server.URL(repository), "--record", ".slipway/release.json"); err != nil {
+	if _, err := s.run(ctx, "", "changed", "revert", "--record", ".slipway/release.json"); err != nil {
 		return err
 	}
-	if _, err := s.run(ctx, "", "changed", "argocd-sync", "--app", application, "--settle", "0s"); err != nil {
+	if _, err := s.run(ctx, "", "changed", "argocd-sync", "--app", application); err != nil {
 		return err
 	}
 	return s.running("5.3.0")

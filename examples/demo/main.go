@@ -1,7 +1,8 @@
 // Command demo shows what slipway promises, on a real Git server and an Argo CD in process: two pipelines release into one
 // kustomization at the same time, both again, and then one of them is reverted; an overlay that is broken is refused; one image
 // is released until it is healthy, and one that crashes is taken back; and of three that somebody is asked about one is kept by
-// silence, one is approved and one rejected. It exits non-zero if anything is not as promised, and leaves nothing behind.
+// silence, one is approved and one rejected. It exits non-zero if anything is not as promised, and leaves nothing behind. In
+// files that are named as arguments it renews the transcript that they show.
 package main
 
 import (
@@ -11,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -57,6 +59,8 @@ type stage struct {
 	env     []string // besides gitrepotest's
 	dir     string
 	slipway string
+
+	transcript strings.Builder // of the release that crashes
 }
 
 func demo(ctx context.Context) (err error) {
@@ -120,7 +124,7 @@ func demo(ctx context.Context) (err error) {
 
 	log, err := s.server.Git(repository, "log", "--stat", "main")
 	say("\n%s git log --stat\n%s", paint(bold, "$"), log)
-	return err
+	return errors.Join(err, showIn(os.Args[1:], s.transcript.String()))
 }
 
 // set builds slipway and serves the sample repository.
@@ -264,7 +268,7 @@ var printing sync.Mutex
 func say(format string, args ...any) {
 	printing.Lock()
 	defer printing.Unlock()
-	_, _ = fmt.Fprintf(os.Stdout, format, args...)
+	_, _ = fmt.Fprintf(io.MultiWriter(os.Stdout, recorder), format, args...)
 }
 
 const (
