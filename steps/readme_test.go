@@ -3,6 +3,7 @@ package steps_test
 import (
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -20,6 +21,7 @@ import (
 var (
 	codeBlock = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
 	heading   = regexp.MustCompile(`(?m)^(#+) `)
+	title     = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	tableRow  = regexp.MustCompile("(?m)^\\| ?(`[a-z-]+`|[0-9]+)")
 )
 
@@ -62,13 +64,59 @@ func TestReadmeNamesAllSteps(t *testing.T) {
 
 var command = regexp.MustCompile(`\bslipway ((?:[a-z]+-)*[a-z]+(?: open| resolve)?)\b([^'\n]*)`)
 
-func TestPagesCallStepsWithFlagsThatTheyHave(t *testing.T) {
-	pages, err := filepath.Glob("../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
+var (
+	link     = regexp.MustCompile(`\]\(([^)]*)\)`)
+	unlinked = regexp.MustCompile("[^\\pL\\pN _-]")
+)
+
+func TestPagesLinkToWhatIsThere(t *testing.T) {
+	for _, page := range pages(t) {
+		for _, match := range link.FindAllStringSubmatch(codeBlock.ReplaceAllString(readPage(t, page), ""), -1) {
+			target, anchor, _ := strings.Cut(match[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			name := page
+			if target != "" {
+				name = path.Join(path.Dir(page), target)
+			}
+			if _, err := os.Stat("../" + name); err != nil {
+				t.Errorf("%s: %v", page, err)
+			} else if anchor != "" && !slices.Contains(anchors(t, name), anchor) {
+				t.Errorf("%s: %s has no heading #%s", page, name, anchor)
+			}
+		}
 	}
-	for _, page := range append(pages, "../README.md", "../CONTRIBUTING.md") {
-		name := strings.TrimPrefix(page, "../")
+}
+
+// anchors returns the names that forges give to headings.
+func anchors(t *testing.T, page string) []string {
+	t.Helper()
+	var names []string
+	for _, match := range title.FindAllStringSubmatch(codeBlock.ReplaceAllString(readPage(t, page), ""), -1) {
+		names = append(names, strings.ReplaceAll(unlinked.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-"))
+	}
+	return names
+}
+
+// pages returns the names of all pages.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, pattern := range []string{"../*.md", "../docs/*.md", "../examples/*/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range found {
+			names = append(names, strings.TrimPrefix(name, "../"))
+		}
+	}
+	return names
+}
+
+func TestPagesCallStepsWithFlagsThatTheyHave(t *testing.T) {
+	for _, name := range pages(t) {
 		for _, block := range codeBlock.FindAllStringSubmatch(readPage(t, name), -1) {
 			for _, call := range command.FindAllStringSubmatch(strings.ReplaceAll(block[2], "\\\n", " "), -1) {
 				if !strings.HasPrefix(call[2], ":") { // of a message

@@ -98,7 +98,7 @@ func reference(app *cli.App) string {
 	var text strings.Builder
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(&text, format+"\n", args...) }
 	line("# Reference\n\nThis page is generated from the flags of `slipway` by `go generate ./...`; a test fails when it is stale.\n")
-	line("`slipway STEP --flags`: there are no positional arguments, and every flag may be given as an environment variable instead.")
+	line("`slipway STEP --flags`: no arguments but the ID of approve and reject, and every flag may be given as an environment variable instead.")
 	line("The command line wins over the variable, and an empty variable is as good as none.\n")
 	line("Steps: %s.\n", strings.Join(stepLinks(app), ", "))
 	for _, cmd := range app.VisibleCommands() {
@@ -114,7 +114,7 @@ func reference(app *cli.App) string {
 func stepLinks(app *cli.App) []string {
 	var links []string
 	for _, cmd := range app.VisibleCommands() {
-		links = append(links, fmt.Sprintf("[%s](#slipway-%s)", cmd.Name, cmd.Name))
+		links = append(links, fmt.Sprintf("[%s](#slipway-%s)", cmd.Name, strings.ReplaceAll(cmd.Name, " ", "-")))
 	}
 	return links
 }
