@@ -66,7 +66,7 @@ var command = regexp.MustCompile(`\bslipway ((?:[a-z]+-)*[a-z]+(?: open| resolve
 
 var (
 	link     = regexp.MustCompile(`\]\(([^)]*)\)`)
-	unlinked = regexp.MustCompile("[^\\pL\\pN _-]")
+	unlinked = regexp.MustCompile(`[^\pL\pN _-]`)
 )
 
 func TestPagesLinkToWhatIsThere(t *testing.T) {
