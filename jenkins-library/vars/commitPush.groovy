@@ -1,0 +1,4 @@
+/** slipway commit-push: see the help of slipway for the parameters. */
+Map call(Map options = [:]) {
+    return slipway([step: 'commit-push'] + options)
+}

@@ -1,0 +1,4 @@
+/** slipway set-image: see the help of slipway for the parameters. */
+Map call(Map options = [:]) {
+    return slipway([step: 'set-image'] + options)
+}

@@ -1,0 +1,4 @@
+/** slipway validate: see the help of slipway for the parameters. */
+Map call(Map options = [:]) {
+    return slipway([step: 'validate'] + options)
+}
