@@ -10,10 +10,10 @@ BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 TOOL := go tool -modfile=tools.mod
 FUZZTIME ?= 30s
 
-.PHONY: help build build-all test chromium lint fmt generate demo transcript bench fuzz clean
+.PHONY: help build build-all test chromium lint fmt generate demo transcript bench fuzz clean test-library test-library-mutants
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' Makefile
 
 build: ## build the static binary for this machine: bin/slipway
 	$(BUILD) -o bin/slipway .
@@ -22,12 +22,18 @@ build-all: ## build the static binaries for Linux on amd64 and arm64: dist/
 	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/slipway-linux-amd64 .
 	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/slipway-linux-arm64 .
 
-test: chromium ## run all tests under the race detector; a few more where strace, gpg and ssh-keygen are installed
+test: chromium test-library ## run all tests, Go's under the race detector; a few more where strace, gpg and ssh-keygen are installed
 	go test -race -parallel 8 -timeout 25m ./...
 
 chromium: ## install the browser that the tests look at pages with, where it is missing and apt-get is there
 	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null || \
 		(apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium)
+
+test-library: ## run the tests of the Jenkins library, in emulation; installs Debian's groovy where there is none
+	jenkins-library/test/run tests
+
+test-library-mutants: ## break the Jenkins library in many ways, and see that its tests notice
+	jenkins-library/test/run mutants
 
 lint: ## check formatting, layers and the rest of .golangci.yml
 	$(TOOL) golangci-lint run
