@@ -1,0 +1,174 @@
+package cluster
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// binary is a program that is built from a module of its own, because its dependencies fit to nothing else's.
+type binary struct {
+	name    string // the folder of the module
+	module  string // what the module is there for, and gives the binary its version
+	version string // the package that -X sets the version in
+	more    string // other settings of that package
+	crds    bool   // the module holds CRDs that the cluster needs
+}
+
+var (
+	kube = binary{
+		name: "kube", module: "k8s.io/kubernetes", version: "k8s.io/component-base/version.gitVersion=v",
+		more: "k8s.io/component-base/version.gitMajor=1 k8s.io/component-base/version.gitMinor=31 k8s.io/component-base/version.gitTreeState=clean",
+	}
+	argoCDs = map[string]binary{
+		"v2": {
+			name: "argo2", module: "github.com/argoproj/argo-cd/v2", crds: true,
+			version: "github.com/argoproj/argo-cd/v2/common.version=",
+			more:    "github.com/argoproj/argo-cd/v2/common.gitTreeState=clean github.com/argoproj/argo-cd/v2/common.kubectlVersion=v0.31.0",
+		},
+		"v3": {
+			name: "argo3", module: "github.com/argoproj/argo-cd/v3", crds: true,
+			version: "github.com/argoproj/argo-cd/v3/common.version=",
+			more:    "github.com/argoproj/argo-cd/v3/common.gitTreeState=clean github.com/argoproj/argo-cd/v3/common.kubectlVersion=v0.36.1",
+		},
+	}
+	crdNames = map[string]string{
+		"application-crd.yaml":    "applications.argoproj.io",
+		"applicationset-crd.yaml": "applicationsets.argoproj.io",
+		"appproject-crd.yaml":     "appprojects.argoproj.io",
+	}
+)
+
+// built is a directory of the cache that holds a binary and what belongs to it.
+type built struct {
+	dir, version string
+}
+
+func (b built) path() string { return filepath.Join(b.dir, "program") }
+
+// cache is where binaries are kept.
+func cache() (string, error) {
+	if dir := os.Getenv("SLIPWAY_E2E_CACHE"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "slipway-e2e"), err
+}
+
+// build returns the binary from the cache, where it is kept under the hash of everything that it is made of, or builds it.
+// The folder of modules is that with the folder of each binary.
+func (b binary) build(modules string, progress io.Writer) (built, error) {
+	source := filepath.Join(modules, b.name)
+	version, err := goTool(source, "list", "-m", "-f", "{{.Version}}", b.module)
+	if err != nil {
+		return built{}, err
+	}
+	key, err := b.key(source)
+	if err != nil {
+		return built{}, err
+	}
+	root, err := cache()
+	if err != nil {
+		return built{}, err
+	}
+	result := built{dir: filepath.Join(root, b.name+"-"+key), version: strings.TrimPrefix(version, "v")}
+	if _, err = os.Stat(result.dir); err == nil {
+		fmt.Fprintf(progress, "e2e: %s %s is in %s\n", b.module, version, result.dir)
+		return result, nil
+	}
+	fmt.Fprintf(progress, "e2e: building %s %s, which takes some minutes\n", b.module, version)
+	begun := time.Now()
+	if err := b.buildInto(root, source, result); err != nil {
+		return built{}, fmt.Errorf("build %s: %w", b.name, err)
+	}
+	fmt.Fprintf(progress, "e2e: built %s in %s: %s\n", b.name, time.Since(begun).Round(time.Second), result.dir)
+	return result, nil
+}
+
+func (b binary) ldflags(version string) string {
+	flags := "-s -w -X " + b.version + version
+	for more := range strings.FieldsSeq(b.more) {
+		flags += " -X " + more
+	}
+	return flags
+}
+
+func (b binary) key(source string) (string, error) {
+	hash := sha256.New()
+	fmt.Fprintln(hash, runtime.Version(), runtime.GOARCH, b)
+	for _, name := range []string{"go.mod", "go.sum", "main.go"} {
+		content, err := os.ReadFile(filepath.Join(source, name))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(hash, "%s %d\n%s", name, len(content), content)
+	}
+	return hex.EncodeToString(hash.Sum(nil))[:16], nil
+}
+
+// buildInto makes the directory appear at once and complete: several builds may run, and each may be interrupted.
+func (b binary) buildInto(root, source string, result built) error {
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return err
+	}
+	half, err := os.MkdirTemp(root, "half-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(half)
+	program := built{dir: half}.path()
+	if _, err = goTool(source, "build", "-trimpath", "-buildvcs=false", "-ldflags", b.ldflags(result.version), "-o", program, "."); err != nil {
+		return err
+	}
+	if b.crds {
+		if err := b.copyCRDs(source, half); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(half, 0o755); err != nil {
+		return err
+	}
+	if err := os.Rename(half, result.dir); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+func (b binary) copyCRDs(source, dir string) error {
+	module, err := goTool(source, "list", "-m", "-f", "{{.Dir}}", b.module)
+	if err != nil {
+		return err
+	}
+	for name := range crdNames {
+		content, err := os.ReadFile(filepath.Join(module, "manifests", "crds", name))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goTool runs the go command in a module of its own and returns what it prints.
+func goTool(dir string, args ...string) (string, error) {
+	cmd := exec.Command("go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("go %s: %w: %s", args[0], err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return strings.TrimSpace(stdout.String()), nil
+}

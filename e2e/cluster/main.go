@@ -1,0 +1,143 @@
+// Package cluster runs tests in front of the real Argo CD on a real Kubernetes: etcd, kube-apiserver, controller-manager,
+// scheduler and Redis, KWOK in the place of kubelets, and the three servers of Argo CD, without containers, on the loopback
+// interface of a network of their own. The binaries that no package of a distribution has are built once and cached.
+package cluster
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// packages maps the programs that must be installed to the Debian packages that have them.
+var packages = map[string]string{"etcd": "etcd-server", "redis-server": "redis-server", "git": "git"}
+
+const (
+	versionsVariable = "SLIPWAY_E2E_ARGOCD" // which major versions, as in v2,v3; all by default
+	kubeVariable     = "SLIPWAY_E2E_KUBE"
+	argoVariable     = "SLIPWAY_E2E_ARGO"
+	versionVariable  = "SLIPWAY_E2E_VERSION"
+	// SlipwayVariable names the binary that the stories run.
+	SlipwayVariable = "SLIPWAY_E2E_BINARY"
+)
+
+// Main is what TestMain does: it builds what is missing and runs the tests once for each major version of Argo CD, each time
+// in a process of its own with a cluster of its own, which is handed to run. The modules are the folder of the binaries'
+// modules, the product that of slipway's.
+func Main(modules, product string, run func(c *Cluster) (code int)) int {
+	var err error
+	if os.Getenv(isolated) == "" {
+		err = runAll(modules, product, os.Stderr)
+	} else {
+		var code int
+		if code, err = runOne(run); err == nil {
+			return code
+		}
+	}
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		return 1 // it has said why
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	return 0
+}
+
+func runAll(modules, product string, progress io.Writer) error {
+	if err := checkPackages(); err != nil {
+		return err
+	}
+	versions := strings.Split(cmp.Or(os.Getenv(versionsVariable), "v2,v3"), ",")
+	kubernetes, err := kube.build(modules, progress)
+	if err != nil {
+		return err
+	}
+	slipway, err := os.MkdirTemp("", "slipway-e2e-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(slipway)
+	slipway = filepath.Join(slipway, "slipway")
+	if _, err = goTool(product, "build", "-trimpath", "-o", slipway, "."); err != nil {
+		return err
+	}
+	var errs []error
+	for _, version := range versions {
+		binary, known := argoCDs[version]
+		if !known {
+			return fmt.Errorf("%s=%s: the versions are v2 and v3", versionsVariable, version)
+		}
+		argo, err := binary.build(modules, progress)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(progress, "e2e: Argo CD v%s on Kubernetes v%s\n", argo.version, kubernetes.version)
+		errs = append(errs, rerun(kubeVariable+"="+kubernetes.dir, argoVariable+"="+argo.dir, versionVariable+"="+argo.version, SlipwayVariable+"="+slipway))
+	}
+	return errors.Join(errs...)
+}
+
+func checkPackages() error {
+	var missing []string
+	for program, name := range packages {
+		if _, err := exec.LookPath(program); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	slices.Sort(missing)
+	return fmt.Errorf("programs are missing: apt-get install --no-install-recommends %s", strings.Join(missing, " "))
+}
+
+// runOne starts a cluster, runs the tests and stops it.
+func runOne(run func(c *Cluster) int) (code int, err error) {
+	if err := raiseLoopback(); err != nil {
+		return 0, err
+	}
+	root, err := os.MkdirTemp("", "slipway-e2e-")
+	if err != nil {
+		return 0, err
+	}
+	version := os.Getenv(versionVariable)
+	major, _, _ := strings.Cut(version, ".")
+	begun := time.Now()
+	c, err := start("v"+major, root, built{dir: os.Getenv(kubeVariable)}, built{dir: os.Getenv(argoVariable), version: version})
+	stopOnSignal(c)
+	if err != nil {
+		return 0, errors.Join(err, c.Stop(), fmt.Errorf("the logs of the servers are kept: %s", c.Logs))
+	}
+	fmt.Fprintf(os.Stderr, "e2e: started in %s; the logs of the servers are in %s\n", time.Since(begun).Round(100*time.Millisecond), c.Logs)
+	code = run(c)
+	if err := c.Stop(); err != nil {
+		return 0, err
+	}
+	if code != 0 {
+		fmt.Fprintf(os.Stderr, "e2e: the logs of the servers are kept: %s\n", c.Logs)
+		return code, nil
+	}
+	return code, os.RemoveAll(root)
+}
+
+// stopOnSignal ends the servers before their files, and then this process.
+func stopOnSignal(c *Cluster) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		_ = c.Stop()
+		_ = os.RemoveAll(c.root)
+		os.Exit(143)
+	}()
+}
