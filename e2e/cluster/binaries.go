@@ -17,11 +17,11 @@ import (
 
 // binary is a program that is built from a module of its own, because its dependencies fit to nothing else's.
 type binary struct {
-	name    string // the folder of the module
-	module  string // what the module is there for, and gives the binary its version
-	version string // the package that -X sets the version in
-	more    string // other settings of that package
-	crds    bool   // the module holds CRDs that the cluster needs
+	name    string   // the folder of the module
+	module  string   // what the module is there for, and gives the binary its version
+	version string   // the package that -X sets the version in
+	more    string   // other settings of that package
+	files   []string // what else the cluster needs from the module
 }
 
 var (
@@ -31,15 +31,19 @@ var (
 	}
 	argoCDs = map[string]binary{
 		"v2": {
-			name: "argo2", module: "github.com/argoproj/argo-cd/v2", crds: true,
+			name: "argo2", module: "github.com/argoproj/argo-cd/v2", files: argoFiles,
 			version: "github.com/argoproj/argo-cd/v2/common.version=",
 			more:    "github.com/argoproj/argo-cd/v2/common.gitTreeState=clean github.com/argoproj/argo-cd/v2/common.kubectlVersion=v0.31.0",
 		},
 		"v3": {
-			name: "argo3", module: "github.com/argoproj/argo-cd/v3", crds: true,
+			name: "argo3", module: "github.com/argoproj/argo-cd/v3", files: argoFiles,
 			version: "github.com/argoproj/argo-cd/v3/common.version=",
 			more:    "github.com/argoproj/argo-cd/v3/common.gitTreeState=clean github.com/argoproj/argo-cd/v3/common.kubectlVersion=v0.36.1",
 		},
+	}
+	argoFiles = []string{
+		"manifests/crds/application-crd.yaml", "manifests/crds/applicationset-crd.yaml", "manifests/crds/appproject-crd.yaml",
+		gitVerifyWrapper,
 	}
 	crdNames = map[string]string{
 		"application-crd.yaml":    "applications.argoproj.io",
@@ -47,6 +51,9 @@ var (
 		"appproject-crd.yaml":     "appprojects.argoproj.io",
 	}
 )
+
+// gitVerifyWrapper is a script that repo-server v3 calls for every commit, signed or not.
+const gitVerifyWrapper = "hack/git-verify-wrapper.sh"
 
 // built is a directory of the cache that holds a binary and what belongs to it.
 type built struct {
@@ -129,10 +136,8 @@ func (b binary) buildInto(root, source string, result built) error {
 	if _, err = goTool(source, "build", "-trimpath", "-buildvcs=false", "-ldflags", b.ldflags(result.version), "-o", program, "."); err != nil {
 		return err
 	}
-	if b.crds {
-		if err := b.copyCRDs(source, half); err != nil {
-			return err
-		}
+	if err := b.copyFiles(source, half); err != nil {
+		return err
 	}
 	if err := os.Chmod(half, 0o755); err != nil {
 		return err
@@ -143,17 +148,17 @@ func (b binary) buildInto(root, source string, result built) error {
 	return nil
 }
 
-func (b binary) copyCRDs(source, dir string) error {
+func (b binary) copyFiles(source, dir string) error {
 	module, err := goTool(source, "list", "-m", "-f", "{{.Dir}}", b.module)
 	if err != nil {
 		return err
 	}
-	for name := range crdNames {
-		content, err := os.ReadFile(filepath.Join(module, "manifests", "crds", name))
+	for _, name := range b.files {
+		content, err := os.ReadFile(filepath.Join(module, name))
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(name)), content, 0o755); err != nil {
 			return err
 		}
 	}

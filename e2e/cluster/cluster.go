@@ -78,7 +78,7 @@ func (c *Cluster) prepare(kubeDir, argoDir built) error {
 	links := map[string]string{
 		"kube-apiserver": kubeDir.path(), "kube-controller-manager": kubeDir.path(), "kube-scheduler": kubeDir.path(), "kwok": kubeDir.path(),
 		"argocd-server": argoDir.path(), "argocd-repo-server": argoDir.path(), "argocd-application-controller": argoDir.path(),
-		"argocd": argoDir.path(), "kustomize": argoDir.path(),
+		"argocd": argoDir.path(), "kustomize": argoDir.path(), filepath.Base(gitVerifyWrapper): filepath.Join(argoDir.dir, filepath.Base(gitVerifyWrapper)),
 	}
 	for name := range packages {
 		path, err := exec.LookPath(name)
@@ -183,8 +183,12 @@ func (c *Cluster) startArgoCD(built, built) error {
 	common := []string{"--redis", "127.0.0.1:" + redisPort}
 	client := append(slices.Clone(common),
 		"--repo-server", "127.0.0.1:"+repoServerPort, "--repo-server-plaintext", "--kubeconfig", c.dir("kubeconfig"), "--namespace", "argocd")
-	c.RepoServer = c.argocd("argocd-repo-server", "http://127.0.0.1:"+repoMetricsPort, append(slices.Clone(common),
-		"--address", "127.0.0.1", "--port", repoServerPort, "--metrics-address", "127.0.0.1", "--metrics-port", repoMetricsPort, "--disable-tls")...)
+	repoServer := append(slices.Clone(common),
+		"--address", "127.0.0.1", "--port", repoServerPort, "--metrics-address", "127.0.0.1", "--metrics-port", repoMetricsPort, "--disable-tls")
+	if c.Major != "v2" {
+		repoServer = append(repoServer, "--client-ca-path=") // its default does not go with --disable-tls
+	}
+	c.RepoServer = c.argocd("argocd-repo-server", "http://127.0.0.1:"+repoMetricsPort, repoServer...)
 	c.ArgoCDServer = c.argocd("argocd-server", "https://"+c.Address(), append(slices.Clone(client),
 		"--address", "127.0.0.1", "--port", serverPort, "--metrics-address", "127.0.0.1", "--metrics-port", serverMetricsPort)...)
 	c.Controller = c.argocd("argocd-application-controller", "http://127.0.0.1:"+controllerPort, append(slices.Clone(client),
