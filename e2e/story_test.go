@@ -47,7 +47,7 @@ func tell(t *testing.T, name string, with setting) *story {
 	files := map[string]string{
 		"deploy/kustomization.yaml": "resources: [service.yaml, deployment.yaml]\nimages:\n- name: " + image + "\n  newTag: v1\n",
 		"deploy/service.yaml":       service,
-		"deploy/deployment.yaml":    fmt.Sprintf(deployment, with.minReadySeconds),
+		"deploy/deployment.yaml":    deploymentOf(with.minReadySeconds),
 	}
 	if err := git.CreateRepo(name, gitrepotest.RepoOptions{Files: files}); err != nil {
 		t.Fatal(err)
@@ -98,6 +98,8 @@ spec:
     spec: {containers: [{name: web, image: registry.example.com/shop/web}]}
 `
 )
+
+func deploymentOf(minReadySeconds int) string { return fmt.Sprintf(deployment, minReadySeconds) }
 
 // tokens are made once for each account.
 var tokens sync.Map

@@ -1,0 +1,97 @@
+package e2e
+
+import (
+	"syscall"
+	"testing"
+	"time"
+)
+
+// These stories stop servers of Argo CD, so none of the others runs meanwhile.
+
+func TestHealthOfAnOlderCommitIsNotTakenForThatOfTheRelease(t *testing.T) {
+	s := tell(t, "stale", setting{})
+	automated := tell(t, "stale-automated", setting{automated: true})
+	signal(t, syscall.SIGSTOP)
+	defer signal(t, syscall.SIGCONT)
+	for _, s := range []*story{s, automated} {
+		ours := s.publish("v2")
+		if app := s.state().Status; app.Sync.Status != "Synced" || app.Health.Status != "Healthy" || app.Sync.Revision == ours {
+			t.Fatalf("the application is not as it was: %+v", app)
+		}
+		s.exits(8, s.sync("--timeout", "10s")...)
+		s.runs("v1")
+	}
+	signal(t, syscall.SIGCONT)
+	for _, s := range []*story{s, automated} {
+		s.succeeds(s.sync()...)
+		s.runs("v2")
+		s.syncs(2)
+	}
+}
+
+func signal(t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	if err := argocd.Controller.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// away is for how long the controller is away.
+func away() time.Duration {
+	if testing.Short() {
+		return 5 * time.Second
+	}
+	return time.Minute
+}
+
+func TestAControllerThatIsAwayForAMinuteIsWaitedFor(t *testing.T) {
+	s := tell(t, "away", setting{minReadySeconds: 3})
+	release := s.begin(s.release("v2")...)
+	release.says("operation .* Running")
+	if err := argocd.Controller.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-release.ended:
+		t.Error("it has not waited")
+	case <-time.After(away()):
+	}
+	if err := argocd.Controller.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if got := release.wait(); got.code != 0 {
+		t.Fatalf("exit %d", got.code)
+	}
+	s.runs("v2")
+	s.syncs(2)
+}
+
+func TestARestartOfTheServerIsWaitedForAndStartsNothingTwice(t *testing.T) {
+	s := tell(t, "restart", setting{minReadySeconds: 8})
+	release := s.begin(s.release("v2")...)
+	release.says("operation .* Running")
+	if err := argocd.ArgoCDServer.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := argocd.ArgoCDServer.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if got := release.wait(); got.code != 0 {
+		t.Fatalf("exit %d", got.code)
+	}
+	s.runs("v2")
+	s.syncs(2)
+}
+
+func TestAReleaseThatWasKilledGoesOnWhenItIsRunAgain(t *testing.T) {
+	s := tell(t, "killed", setting{minReadySeconds: 3})
+	release := s.begin(s.release("v2")...)
+	release.says("operation .* Running")
+	if err := release.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-release.ended
+	s.succeeds(s.release("v2")...)
+	s.runs("v2")
+	s.syncs(2)
+}
