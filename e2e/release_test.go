@@ -86,7 +86,7 @@ func TestALaterCommitIsAsGoodIfItContainsTheRelease(t *testing.T) {
 	s.runs("v3")
 }
 
-func TestACommitThatDoesNotContainTheReleaseSupersedesIt(t *testing.T) {
+func TestAReleaseThatItsBranchHasLostIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	s := tell(t, "rewritten", setting{})
 	before := s.tip()
@@ -96,8 +96,8 @@ func TestACommitThatDoesNotContainTheReleaseSupersedesIt(t *testing.T) {
 	}
 	theirs := s.publish("v3", "--record", "theirs.json")
 	s.succeeds(s.sync("--revision", theirs, "--repo", s.url)...)
-	if got := s.begin(s.sync("--revision", ours, "--repo", s.url)...).wait(); got.code != 6 && got.code != 4 {
-		t.Errorf("exit %d", got.code)
+	if got := s.exits(4, s.sync("--revision", ours, "--repo", s.url)...); got.Error.Category != "conflict" {
+		t.Errorf("failed as %s", got.Error.Category)
 	}
 	s.runs("v3")
 }

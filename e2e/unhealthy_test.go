@@ -27,7 +27,7 @@ func TestAnImageThatCannotBePulledIsExplainedAndHauledBack(t *testing.T) {
 					t.Errorf("%q is not said", want)
 				}
 			}
-			s.succeeds("revert", "--repo", s.url)
+			s.succeeds("revert", "--repo", s.url, "--record", ".slipway/release.json")
 			s.succeeds(s.sync()...)
 			s.runs("v1")
 		})

@@ -26,8 +26,9 @@ const (
 	kubeVariable     = "SLIPWAY_E2E_KUBE"
 	argoVariable     = "SLIPWAY_E2E_ARGO"
 	versionVariable  = "SLIPWAY_E2E_VERSION"
-	// SlipwayVariable names the binary that the stories run.
-	SlipwayVariable = "SLIPWAY_E2E_BINARY"
+	// SlipwayVariable names the binary that the stories run, and ConformanceVariable the tests of the client.
+	SlipwayVariable     = "SLIPWAY_E2E_BINARY"
+	ConformanceVariable = "SLIPWAY_E2E_CONFORMANCE"
 )
 
 // Main is what TestMain does: it builds what is missing and runs the tests once for each major version of Argo CD, each time
@@ -62,13 +63,16 @@ func runAll(modules, product string, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	slipway, err := os.MkdirTemp("", "slipway-e2e-")
+	bin, err := os.MkdirTemp("", "slipway-e2e-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(slipway)
-	slipway = filepath.Join(slipway, "slipway")
+	defer os.RemoveAll(bin)
+	slipway, conformance := filepath.Join(bin, "slipway"), filepath.Join(bin, "conformance")
 	if _, err = goTool(product, "build", "-trimpath", "-o", slipway, "."); err != nil {
+		return err
+	}
+	if _, err = goTool(product, "test", "-c", "-o", conformance, "./steps/internal/argocd"); err != nil {
 		return err
 	}
 	var errs []error
@@ -82,7 +86,8 @@ func runAll(modules, product string, progress io.Writer) error {
 			return err
 		}
 		fmt.Fprintf(progress, "e2e: Argo CD v%s on Kubernetes v%s\n", argo.version, kubernetes.version)
-		errs = append(errs, rerun(kubeVariable+"="+kubernetes.dir, argoVariable+"="+argo.dir, versionVariable+"="+argo.version, SlipwayVariable+"="+slipway))
+		errs = append(errs, rerun(kubeVariable+"="+kubernetes.dir, argoVariable+"="+argo.dir, versionVariable+"="+argo.version,
+			SlipwayVariable+"="+slipway, ConformanceVariable+"="+conformance))
 	}
 	return errors.Join(errs...)
 }
