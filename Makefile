@@ -10,10 +10,11 @@ BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 TOOL := go tool -modfile=tools.mod
 FUZZTIME ?= 30s
 
-.PHONY: help build build-all test chromium lint fmt generate demo transcript bench fuzz clean test-library test-library-mutants
+.PHONY: help build build-all test test-library test-library-mutants chromium lint fmt generate demo transcript e2e bench fuzz clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-20s %s
+", $$1, $$2 }' Makefile
 
 build: ## build the static binary for this machine: bin/slipway
 	$(BUILD) -o bin/slipway .
@@ -49,6 +50,9 @@ demo: ## release and revert, for real, on a Git server and an Argo CD on loopbac
 
 transcript: ## the same, and show a part of the run in README.md and README.zh-CN.md
 	go run ./examples/demo README.md README.zh-CN.md
+
+e2e: ## tell stories in front of the real Argo CD and Kubernetes, which are built first; needs etcd and redis-server
+	cd e2e && go vet ./... && go test -count=1 -timeout 40m
 
 bench: ## compare with the git and kustomize command lines, which takes a while
 	go run ./bench
