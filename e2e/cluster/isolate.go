@@ -15,6 +15,9 @@ import (
 // isolated names the variable that tells a process that it is in namespaces of its own.
 const isolated = "SLIPWAY_E2E_ISOLATED"
 
+// errFailed is the error of a process that has said itself what has gone wrong.
+var errFailed = errors.New("it has failed")
+
 // rerun runs this program again, in a network of its own, where ports are free and nobody else can reach the servers, and as
 // the first of its own processes: when it ends, however it ends, the kernel ends all the others.
 func rerun(env ...string) error {
@@ -54,6 +57,9 @@ func forward(cmd *exec.Cmd) error {
 			interrupted = fmt.Errorf("stopped by %s", s)
 			_ = cmd.Process.Signal(syscall.SIGTERM)
 		case err := <-done:
+			if exit := new(exec.ExitError); errors.As(err, &exit) && interrupted == nil {
+				return errFailed
+			}
 			return errors.Join(interrupted, err)
 		}
 	}

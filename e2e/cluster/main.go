@@ -44,14 +44,13 @@ func Main(modules, product string, run func(c *Cluster) (code int)) int {
 			return code
 		}
 	}
-	if exit := new(exec.ExitError); errors.As(err, &exit) {
-		return 1 // it has said why
+	if err == nil {
+		return 0
 	}
-	if err != nil {
+	if !errors.Is(err, errFailed) {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
-		return 1
 	}
-	return 0
+	return 1
 }
 
 func runAll(modules, product string, progress io.Writer) error {
