@@ -109,10 +109,11 @@ func (s *Server) apply(a *application, target *resource, revision string) (messa
 			Namespace: target.key.namespace, Name: target.key.name, Images: images, Hook: target.isHook(),
 		})
 	}
-	if outcome.Refused != "" {
-		return "", fmt.Errorf("%s", outcome.Refused)
-	}
 	live, exists := a.live[target.key]
+	if outcome.Refused != "" {
+		doing := map[bool]string{false: "creating", true: "patching"}[exists]
+		return "", fmt.Errorf("error when %s %q: %s", doing, "/dev/shm/0", outcome.Refused)
+	}
 	if exists && reflect.DeepEqual(live.object.Object, target.object.Object) {
 		return target.key.kubectl() + " unchanged", nil
 	}
@@ -167,6 +168,8 @@ func (l *liveObject) message(stage Stage) string {
 		return fmt.Sprintf("%s %q %s", l.key.kind, l.key.name, stage.Message)
 	case stage.Message == "" && stage.Health == health.HealthStatusProgressing && l.key.kind == "Deployment":
 		return "Waiting for rollout to finish: 0 of 1 updated replicas are available..."
+	case stage.Message == "" && stage.Health == health.HealthStatusHealthy && l.key.kind == "Job":
+		return "Reached expected number of succeeded pods"
 	}
 	return stage.Message
 }

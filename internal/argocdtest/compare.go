@@ -2,6 +2,7 @@ package argocdtest
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -82,8 +83,12 @@ func (s *Server) load(app *v1alpha1.Application, sources []v1alpha1.ApplicationS
 		}
 		err := s.loadSource(app, source, revision, force, result)
 		if err != nil {
-			return &compared{failure: fmt.Sprintf("Failed to load target state: failed to generate manifest for source %d of %d: %v",
+			failed := &compared{failure: fmt.Sprintf("Failed to load target state: failed to generate manifest for source %d of %d: %v",
 				i+1, len(sources), err)}
+			if s.v3() {
+				failed.revisions = revisions // as they were asked for, such as main
+			}
+			return failed
 		}
 	}
 	return result
@@ -144,7 +149,7 @@ func (s *Server) judge(a *application, app *v1alpha1.Application, sources []v1al
 		live := a.live[target.key]
 		if live == nil {
 			status.Health = &v1alpha1.HealthStatus{Status: health.HealthStatusMissing}
-			consider(status, true, hasHealth(target.key))
+			consider(status, true, !s.v3() && hasHealth(target.key))
 			continue
 		}
 		status.Health = healthOf(live)
@@ -155,9 +160,14 @@ func (s *Server) judge(a *application, app *v1alpha1.Application, sources []v1al
 			continue
 		}
 		status := statusOf(key, live.object)
-		status.Health, status.Hook = healthOf(live), live.hook
-		status.RequiresPruning = !live.hook && result.failure == ""
-		consider(status, status.RequiresPruning, !live.hook)
+		status.Hook, status.RequiresPruning = live.hook, true
+		if !live.hook || s.v3() {
+			status.Health = healthOf(live)
+		}
+		consider(status, !live.hook, !live.hook)
+	}
+	if s.v3() && len(wanted) > 0 && !slices.ContainsFunc(slices.Collect(maps.Values(a.live)), isObject) && health.IsWorse(worst, health.HealthStatusMissing) {
+		worst = health.HealthStatusMissing
 	}
 	slices.SortFunc(result.resources, func(x, y v1alpha1.ResourceStatus) int {
 		return resourceKey{x.Group, x.Kind, x.Namespace, x.Name}.compare(resourceKey{y.Group, y.Kind, y.Namespace, y.Name})
@@ -168,6 +178,8 @@ func (s *Server) judge(a *application, app *v1alpha1.Application, sources []v1al
 	result.health = worst
 	result.status = syncStatus(app, sources, synced, result.revisions)
 }
+
+func isObject(live *liveObject) bool { return !live.hook }
 
 func syncStatus(
 	app *v1alpha1.Application, sources []v1alpha1.ApplicationSource, code v1alpha1.SyncStatusCode, revisions []string,

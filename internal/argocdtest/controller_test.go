@@ -254,7 +254,7 @@ func TestApplicationsMoveAsArgoCDMovesThem(t *testing.T) {
 			b.sync("")
 			app := b.after(time.Second)
 			expect(b.t, app, "Failed OutOfSync Missing")
-			expectMessage(b.t, app, `one or more objects failed to apply, reason: admission webhook "policy" denied the request`)
+			expectMessage(b.t, app, `one or more objects failed to apply, reason: error when creating "/dev/shm/0": admission webhook "policy" denied the request`)
 		}},
 		{name: "a failed operation is retried as often as the policy says", tell: func(b *bubble) {
 			b.add(argocdtest.App{Retry: &v1alpha1.RetryStrategy{Limit: 1, Backoff: &v1alpha1.Backoff{Duration: "30s"}}})

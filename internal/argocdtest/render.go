@@ -187,8 +187,9 @@ func (r *repositories) checkout(ctx context.Context, url, commit string) (filesy
 	}
 	archive, err := r.git(ctx, "--git-dir="+mirror, "archive", "--format=tar", commit)
 	if err != nil {
-		return nil, fmt.Errorf("failed to checkout %s: `git checkout --force %[1]s` failed exit status 128: "+
-			"fatal: unable to read tree (%[1]s)", commit)
+		return nil, fmt.Errorf("failed to initialize repository resources: rpc error: code = Internal desc = "+
+			"Failed to checkout revision %s: `git fetch origin %[1]s --tags --force --prune` failed exit status 128: "+
+			"fatal: remote error: upload-pack: not our ref %[1]s", commit)
 	}
 	return unpack(archive)
 }

@@ -155,6 +155,10 @@ func (r *run) step() {
 		failed = !r.perform(t) || failed
 	}
 	switch {
+	case failed && r.s.v3() && slices.ContainsFunc(now, (*task).running):
+		// What could be applied is waited for.
+		r.waitFor(only(now, (*task).running))
+		r.a.kick()
 	case failed:
 		r.fail(failHooks, "one or more objects failed to apply")
 	case len(rest) == 0:
@@ -261,6 +265,8 @@ func (r *run) perform(t *task) bool {
 	switch {
 	case err != nil:
 		t.set(common.ResultCodeSyncFailed, common.OperationFailed, err.Error())
+	case t.hook != "" && r.s.v3():
+		t.set(common.ResultCodeSynced, common.OperationRunning, t.key.name+" created")
 	case t.hook != "":
 		t.set("", common.OperationRunning, t.key.name+" created")
 	default:
