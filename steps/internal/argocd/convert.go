@@ -2,12 +2,16 @@ package argocd
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"time"
 
 	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
+
+// commit is the full name of a commit.
+var commit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 func newApplication(app *v1alpha1.Application) *Application {
 	a := &Application{
@@ -49,6 +53,9 @@ func newApplication(app *v1alpha1.Application) *Application {
 func newSyncStatus(app *v1alpha1.Application) SyncStatus {
 	s := app.Status.Sync
 	status := SyncStatus{Status: string(s.Status), Revisions: revisionsOf(s.Revision, s.Revisions)}
+	if s.Status == v1alpha1.SyncStatusCodeUnknown {
+		status.Revisions = foundOut(status.Revisions, app.Spec.GetSources())
+	}
 	compared := []v1alpha1.ApplicationSource{s.ComparedTo.Source}
 	if app.Spec.HasMultipleSources() {
 		compared = s.ComparedTo.Sources
@@ -61,6 +68,16 @@ func newSyncStatus(app *v1alpha1.Application) SyncStatus {
 func revisionsOf(revision string, revisions []string) []string {
 	if len(revisions) == 0 && revision != "" {
 		return []string{revision}
+	}
+	return revisions
+}
+
+// foundOut returns no revisions where they only repeat what the sources follow, as v3 does when it could not load a source.
+func foundOut(revisions []string, sources []v1alpha1.ApplicationSource) []string {
+	for i, source := range sources {
+		if i < len(revisions) && revisions[i] == source.TargetRevision && source.Chart == "" && !commit.MatchString(revisions[i]) {
+			return nil
+		}
 	}
 	return revisions
 }
