@@ -140,7 +140,8 @@ var passing = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(Z| \+0000 UTC)`), "TIME"},
 	{regexp.MustCompile(`web-[0-9a-f]{6,10}-[a-z0-9]{5}`), "web-POD"},
 	{regexp.MustCompile(`web-[0-9a-f]{8,10}\b`), "web-REPLICASET"},
-	{regexp.MustCompile(`\(retried \d+ times\)`), "(retried)"},
+	{regexp.MustCompile(`"/dev/shm/\d+"`), "FILE"},
+	{regexp.MustCompile(`Manifest generation error \(cached\): `), ""}, // after some attempts
 }
 
 // normal replaces what depends on the moment and the place by names.
@@ -152,6 +153,7 @@ func (c *conversation) normal(record string) string {
 	}
 	record = strings.ReplaceAll(record, c.git.URL(c.repo()), "REPOSITORY")
 	record = strings.ReplaceAll(record, c.realm.address(), "SERVER")
+	record = strings.ReplaceAll(record, c.name, c.topic)
 	for _, p := range passing {
 		record = p.pattern.ReplaceAllString(record, p.name)
 	}

@@ -33,7 +33,7 @@ spec:
 `
 }
 
-// conversations are the parts of the suite by their applications.
+// conversations are the parts of the suite by their topics.
 var conversations = map[string]func(c *conversation){
 	"commits": func(c *conversation) {
 		first := c.begin(declared{})
@@ -96,16 +96,19 @@ var conversations = map[string]func(c *conversation){
 		c.refresh()
 		c.sync(argocd.SyncRequest{Revision: first})
 		c.settled(first)
-		second := c.push(map[string]string{"kustomization.yaml": "resources: [missing.yaml]\n"})
+		second := c.push(map[string]string{"service.yaml": "kind: [\n"})
 		c.show("pushed", c.refresh())
 		c.sync(argocd.SyncRequest{Revision: second})
-		c.show("synced", c.until("failed", func(a *argocd.Application) bool { return completed(a) && a.State.Phase != "Succeeded" }))
+		c.until("failed", func(a *argocd.Application) bool { return completed(a) && a.State.Phase != "Succeeded" })
+		c.show("synced", c.refresh())
 	},
 	"no-branch": func(c *conversation) {
 		c.begin(declared{revision: "missing"})
 		c.show("declared", c.refresh())
 		c.sync(argocd.SyncRequest{Revision: c.commits[0]})
-		c.show("synced", c.until("ended", completed))
+		c.until("ended", completed)
+		c.refresh()
+		c.show("synced", c.until("healthy", func(a *argocd.Application) bool { return a.Health == "Healthy" && len(a.Resources) > 0 }))
 	},
 	"no-path": func(c *conversation) {
 		c.begin(declared{path: "missing"})
@@ -120,7 +123,8 @@ var conversations = map[string]func(c *conversation){
 		second := c.push(map[string]string{"deployment.yaml": impossible})
 		c.refresh()
 		c.sync(argocd.SyncRequest{Revision: second})
-		c.show("synced", c.until("failed", func(a *argocd.Application) bool { return completed(a) && a.State.Phase == "Failed" }))
+		c.until("failed", func(a *argocd.Application) bool { return completed(a) && a.State.Phase == "Failed" })
+		c.show("synced", c.refresh())
 	},
 	"pull": func(c *conversation) {
 		first := c.begin(declared{})
@@ -148,10 +152,9 @@ var conversations = map[string]func(c *conversation){
 		c.did("terminate", c.client.Terminate(c.Context(), c.ref))
 		c.sync(argocd.SyncRequest{Revision: first})
 		c.sync(argocd.SyncRequest{Revision: first})
-		app := c.until("waiting", func(a *argocd.Application) bool {
-			return a.State != nil && a.State.Phase == "Running" && strings.Contains(a.State.Message, "waiting for healthy")
+		c.until("waiting", func(a *argocd.Application) bool {
+			return a.State != nil && a.State.Phase == "Running" && a.State.Message == "waiting for healthy state of apps/Deployment/web"
 		})
-		c.say("operation %s: %s", app.State.Phase, app.State.Message)
 		c.did("terminate", c.client.Terminate(c.Context(), c.ref))
 		c.until("ended", completed)
 		c.show("terminated", c.refresh())

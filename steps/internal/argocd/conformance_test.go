@@ -45,7 +45,8 @@ type conversation struct {
 	*testing.T
 	realm  realm
 	git    *gitrepotest.Server
-	name   string
+	topic  string
+	name   string // of the application
 	ref    argocd.Ref
 	client *argocd.Client
 	record strings.Builder
@@ -59,10 +60,10 @@ func TestConformance(t *testing.T) {
 	for _, realm := range realms(t, git) {
 		t.Run(realm.major(), func(t *testing.T) {
 			t.Parallel()
-			for name, hold := range conversations {
-				t.Run(name, func(t *testing.T) {
+			for topic, hold := range conversations {
+				t.Run(topic, func(t *testing.T) {
 					t.Parallel()
-					c := &conversation{T: t, realm: realm, git: git, name: strings.ReplaceAll(name, " ", "-")}
+					c := &conversation{T: t, realm: realm, git: git, topic: topic, name: "conformance-" + topic}
 					c.ref = argocd.Ref{Name: c.name, Project: "team-a"}
 					c.client = c.connect("gitops")
 					hold(c)
@@ -75,7 +76,7 @@ func TestConformance(t *testing.T) {
 
 func (c *conversation) compare() {
 	c.Helper()
-	path := filepath.Join("testdata", "conformance", c.realm.major(), c.name+".txt")
+	path := filepath.Join("testdata", "conformance", c.realm.major(), c.topic+".txt")
 	got := c.normal(c.record.String())
 	if _, real := c.realm.(realCluster); real && os.Getenv("SLIPWAY_E2E_UPDATE") == "true" {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(got), 0o644)); err != nil {
@@ -143,7 +144,7 @@ func (c *conversation) push(files map[string]string) string {
 	return commit
 }
 
-func (c *conversation) repo() string { return c.realm.major() + "-" + c.name }
+func (c *conversation) repo() string { return c.realm.major() + "-" + c.topic }
 
 // begin makes an application of a Deployment and a Service.
 func (c *conversation) begin(a declared) string {
@@ -234,5 +235,5 @@ func (c *conversation) show(when string, a *argocd.Application) {
 }
 
 func sortedResources(a *argocd.Application) []argocd.Resource {
-	return slices.SortedFunc(slices.Values(a.Resources), func(a, b argocd.Resource) int { return strings.Compare(a.Key.String(), b.Key.String()) })
+	return slices.SortedFunc(slices.Values(a.Resources), func(a, b argocd.Resource) int { return strings.Compare(a.String(), b.String()) })
 }
