@@ -212,7 +212,7 @@ func (c *Cluster) argocd(name, url string, args ...string) *Server {
 	s.env = append(slices.Clone(c.env),
 		"ARGOCD_BINARY_NAME="+name, "ARGOCD_FAKE_IN_CLUSTER=true", "ARGOCD_GPG_ENABLED=false", "ARGOCD_CONTROLLER_HEARTBEAT_TIME=10",
 		"ARGOCD_TLS_DATA_PATH="+c.dir("tls"), "ARGOCD_SSH_DATA_PATH="+c.dir("ssh"), "ARGOCD_GNUPGHOME="+c.dir("gpg"),
-		"ARGOCD_PLUGINSOCKFILEPATH="+c.dir("plugin"))
+		"ARGOCD_PLUGINSOCKFILEPATH="+c.dir("plugin"), "ARGOCD_ASK_PASS_SOCK="+c.dir("tmp", "askpass.sock"))
 	return s
 }
 
