@@ -1,5 +1,5 @@
-// Package e2e holds stories that are told with the real slipway in front of the real Argo CD: each keeps a promise.
-package e2e
+// Package e2e_test holds stories that are told with the real slipway in front of the real Argo CD: each keeps a promise.
+package e2e_test
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package e2e
+package e2e_test
 
 import (
 	"syscall"
@@ -47,7 +47,7 @@ func away() time.Duration {
 func TestAControllerThatIsAwayForAMinuteIsWaitedFor(t *testing.T) {
 	s := tell(t, "away", setting{minReadySeconds: 3})
 	release := s.begin(s.release("v2")...)
-	release.says("operation .* Running")
+	release.operates()
 	if err := argocd.Controller.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestAControllerThatIsAwayForAMinuteIsWaitedFor(t *testing.T) {
 func TestARestartOfTheServerIsWaitedForAndStartsNothingTwice(t *testing.T) {
 	s := tell(t, "restart", setting{minReadySeconds: 8})
 	release := s.begin(s.release("v2")...)
-	release.says("operation .* Running")
+	release.operates()
 	if err := argocd.ArgoCDServer.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestARestartOfTheServerIsWaitedForAndStartsNothingTwice(t *testing.T) {
 func TestAReleaseThatWasKilledGoesOnWhenItIsRunAgain(t *testing.T) {
 	s := tell(t, "killed", setting{minReadySeconds: 3})
 	release := s.begin(s.release("v2")...)
-	release.says("operation .* Running")
+	release.operates()
 	if err := release.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package e2e
+package e2e_test
 
 import (
 	"fmt"
@@ -45,7 +45,7 @@ func TestOfTwoReleasesAtOnceNoneIsLost(t *testing.T) {
 			t.Parallel()
 			s := tell(t, name, setting{automated: automated, minReadySeconds: 3})
 			first := s.begin(s.release("v2", "--job", "one", "--record", "one.json")...)
-			first.says("operation .* Running")
+			first.operates()
 			second := s.begin(s.release("v3", "--job", "two", "--record", "two.json")...)
 			for _, r := range []*running{first, second} {
 				if got := r.wait(); got.code != 0 {

@@ -1,4 +1,4 @@
-package e2e
+package e2e_test
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -178,14 +177,14 @@ func (s *story) begin(args ...string) *running {
 	return r
 }
 
-// says waits until slipway has written a line to its log.
-func (r *running) says(pattern string) {
+// operates waits until slipway has seen its operation run.
+func (r *running) operates() {
 	r.story.Helper()
-	r.story.eventually("slipway says "+pattern, func() error {
-		if regexp.MustCompile(pattern).MatchString(r.stderr.String()) {
-			return nil
+	r.story.eventually("an operation runs", func() error {
+		if said := r.stderr.String(); !strings.Contains(said, ": Running") {
+			return errors.New(said)
 		}
-		return errors.New(r.stderr.String())
+		return nil
 	})
 }
 

@@ -21,13 +21,15 @@ import (
 // packages maps the programs that must be installed to the Debian packages that have them.
 var packages = map[string]string{"etcd": "etcd-server", "redis-server": "redis-server", "git": "git"}
 
+// versionsVariable says which major versions, as in v2,v3; all by default. The others are for the process in the network.
 const (
-	versionsVariable = "SLIPWAY_E2E_ARGOCD" // which major versions, as in v2,v3; all by default
+	versionsVariable = "SLIPWAY_E2E_ARGOCD"
 	kubeVariable     = "SLIPWAY_E2E_KUBE"
 	argoVariable     = "SLIPWAY_E2E_ARGO"
 	versionVariable  = "SLIPWAY_E2E_VERSION"
-	// SlipwayVariable names the binary that the stories run, and ConformanceVariable the tests of the client.
-	SlipwayVariable     = "SLIPWAY_E2E_BINARY"
+	// SlipwayVariable names the binary that the stories run.
+	SlipwayVariable = "SLIPWAY_E2E_BINARY"
+	// ConformanceVariable names the tests of slipway's client.
 	ConformanceVariable = "SLIPWAY_E2E_CONFORMANCE"
 )
 
