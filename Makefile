@@ -38,6 +38,7 @@ test-library-mutants: ## break the Jenkins library in many ways, and see that it
 
 lint: ## check formatting, layers and the rest of .golangci.yml
 	$(TOOL) golangci-lint run
+	linter=$$($(TOOL) -n golangci-lint) && cd e2e && "$$linter" run ./...
 
 fmt: ## format the code
 	$(TOOL) golangci-lint fmt
@@ -52,7 +53,7 @@ transcript: ## the same, and show a part of the run in README.md and README.zh-C
 	go run ./examples/demo README.md README.zh-CN.md
 
 e2e: ## tell stories in front of the real Argo CD and Kubernetes, which are built first; needs etcd and redis-server
-	cd e2e && go vet ./... && go test -count=1 -timeout 40m
+	cd e2e && go test -count=1 -timeout 40m
 
 bench: ## compare with the git and kustomize command lines, which takes a while
 	go run ./bench
