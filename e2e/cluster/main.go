@@ -87,8 +87,12 @@ func runAll(modules, product string, progress io.Writer) error {
 			return err
 		}
 		fmt.Fprintf(progress, "e2e: Argo CD v%s on Kubernetes v%s\n", argo.version, kubernetes.version)
-		errs = append(errs, rerun(kubeVariable+"="+kubernetes.dir, argoVariable+"="+argo.dir, versionVariable+"="+argo.version,
-			SlipwayVariable+"="+slipway, ConformanceVariable+"="+conformance))
+		err = rerun(kubeVariable+"="+kubernetes.dir, argoVariable+"="+argo.dir, versionVariable+"="+argo.version,
+			SlipwayVariable+"="+slipway, ConformanceVariable+"="+conformance)
+		if err != nil && !errors.Is(err, errFailed) {
+			return err
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
