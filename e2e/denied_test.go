@@ -24,11 +24,11 @@ func TestATokenThatMayNotSyncIsRefused(t *testing.T) {
 	}
 }
 
-func TestAReleaseToWhatTheTokenMayNotSeePublishesNothing(t *testing.T) {
+func TestAReleaseToWhatTheTokenMayNotSyncOrSeePublishesNothing(t *testing.T) {
 	t.Parallel()
 	s := tell(t, "unseen", setting{})
 	before := s.tip()
-	for _, token := range []string{token(t, "stranger"), "not-a-token"} {
+	for _, token := range []string{token(t, "reader"), token(t, "stranger"), "not-a-token"} {
 		s.token = token
 		s.exits(9, s.release("v2")...)
 		if s.tip() != before {

@@ -194,12 +194,33 @@ func (r *Release) connect(ctx context.Context, env *Env) (*argocd.Client, []*arg
 			apps[i], err = client.Get(ctx, ref)
 			return err
 		}))
+		if err == nil {
+			err = mayStart(ctx, env, client, ref, apps[i])
+		}
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, client.Close())
 	}
 	env.show("Argo CD", "connected, and the applications are there")
 	return client, apps, nil
+}
+
+// mayStart asks for the right that would otherwise be found missing when everything is published. A server that does not say is
+// asked when it matters, as is one that syncs the application by itself.
+func mayStart(ctx context.Context, env *Env, client *argocd.Client, ref argocd.Ref, app *argocd.Application) error {
+	if app.Automated {
+		return nil
+	}
+	ref.Project = app.Project
+	may, err := client.May(ctx, ref, "applications", "sync")
+	if err != nil {
+		env.Log.Info("it is not known whether the account may sync the application", zap.String("application", ref.String()), zap.Error(err))
+		return ctx.Err()
+	}
+	if !may {
+		return failure.New(failure.Denied, "grant the account sync on it in argocd-rbac-cm", "application %s: account %s may not sync it", ref, client.User())
+	}
+	return nil
 }
 
 // foresee says what would be asked of Argo CD once the commit is published, which a dry run has no name for.
