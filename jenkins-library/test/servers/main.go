@@ -2,6 +2,7 @@
 // prints one line of JSON for each line that it is told, the first one unasked, and ends when its stdin does:
 //
 //	world NAME            a repository of that name with the files of -files, and an application of that name that is at its tip
+//	app NAME WORLD PATH   another application, of another directory of that repository
 //	rollout NAME OUTCOME  what becomes of the application, now and when it changes: healthy, progressing or crash
 package main
 
@@ -87,6 +88,8 @@ func (s *servers) do(words []string) (map[string]string, error) {
 	switch {
 	case len(words) == 2 && words[0] == "world":
 		return s.world(words[1])
+	case len(words) == 4 && words[0] == "app":
+		return map[string]string{}, s.app(words[1], words[2], words[3])
 	case len(words) == 3 && words[0] == "rollout":
 		outcomes := map[string]argocdtest.Outcome{
 			"healthy": argocdtest.Healthy(0), "progressing": argocdtest.Progressing(), "crash": argocdtest.CrashLoop("panic: no database\n", 0),
@@ -107,9 +110,12 @@ func (s *servers) world(name string) (map[string]string, error) {
 	if err := s.git.CreateRepo(name, gitrepotest.RepoOptions{Dir: s.files}); err != nil {
 		return nil, err
 	}
-	app := argocdtest.App{Name: name, Repo: s.git.URL(name), Path: overlay, Revision: "main", Deployed: true}
-	if err := s.argocd.AddApp(app); err != nil {
+	if err := s.app(name, name, overlay); err != nil {
 		return nil, err
 	}
 	return map[string]string{"url": s.git.URL(name), "dir": s.git.RepoDir(name), "app": name, "path": overlay}, nil
+}
+
+func (s *servers) app(name, world, path string) error {
+	return s.argocd.AddApp(argocdtest.App{Name: name, Repo: s.git.URL(world), Path: path, Revision: "main", Deployed: true})
 }
