@@ -7,8 +7,8 @@
 // server as served under /openapi/v3 (api/v1.json, apis/GROUP/VERSION.json); it needs tar and xz. The data at hand is that of
 // kubernetes-sigs/kubectl-validate, pkg/openapiclient/builtins, commit a97ccfaca20b164819afdae780392496f6ed6bbd (Apache-2.0).
 //
-// --crds is a directory of CustomResourceDefinitions; of two definitions of one version of a kind the file whose name sorts
-// last is taken. The data at hand is that of kubesphere/ks-devops, config/crd/bases, commit
+// --crds is a directory of CustomResourceDefinitions; of two definitions of one version of a kind the file whose path sorts
+// last is taken, so that older releases of the same kinds do not belong there. The data at hand is that of kubesphere/ks-devops, config/crd/bases, commit
 // 353f62c8db7bd546bc46e56ad10a63fe84a3088b, of fluent/fluent-operator, config/crd/bases, commit
 // 00625bfdaf4eefc64b787ad035245e8eaa8f3a80 and (Input) tag v0.13.0, and of argoproj/argo-cd v2.14.21, manifests/crds (all Apache-2.0).
 package main
