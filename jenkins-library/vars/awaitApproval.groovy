@@ -43,7 +43,8 @@ Map ask(Map options, Map record) {
     }
     Map done = slipway.persist(options) {
         withEnv(slipway.environment(options)) {
-            return slipway.attempt([step: 'await-approval resolve', id: record.id, via: 'jenkins', at: at] + facts + slipway.access(options))
+            return slipway.attempt([step: 'await-approval resolve', id: record.id, via: options.via ?: 'jenkins', at: at] + facts +
+                slipway.access(options))
         }
     }
     if (facts.signal == 'cancel') {
