@@ -5,23 +5,35 @@ SHELL := bash
 
 VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null)
 COMMIT ?= $(shell git rev-parse --verify --quiet HEAD 2>/dev/null)
-LDFLAGS := -s -w -X slipway/steps.linkedVersion=$(VERSION) -X slipway/steps.linkedCommit=$(COMMIT)
-BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+LDFLAGS := -s -w -X slipway/steps.linkedVersion=$(VERSION:v%=%) -X slipway/steps.linkedCommit=$(COMMIT)
+BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 TOOL := go tool -modfile=tools.mod
 FUZZTIME ?= 30s
+DIST ?= dist
 
-.PHONY: help build build-all test test-library test-library-mutants chromium lint fmt generate demo transcript e2e bench fuzz clean
+# make image: what builds it, what it is called, and what it is made of.
+ENGINE ?= $(shell docker info >/dev/null 2>&1 && echo docker || basename "$$(command -v buildah || command -v podman || echo docker)")
+IMAGE ?= slipway-agent:$(or $(VERSION:v%=%),dev)
+CREATED ?= $(shell git log -1 --format=%cI 2>/dev/null)
+IMAGE_ARGS = VERSION=$(VERSION:v%=%) COMMIT=$(COMMIT) CREATED=$(CREATED) $(if $(SHA256),BINARY_FROM=prebuilt SHA256=$(SHA256)) \
+	$(foreach arg,BASE GO_IMAGE GOPROXY,$(if $($(arg)),$(arg)=$($(arg))))
+
+.PHONY: help build build-all image test test-library test-library-mutants test-image test-release chromium lint fmt generate demo transcript e2e bench fuzz release sbom vulncheck clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-20s %s
-", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' Makefile
 
 build: ## build the static binary for this machine: bin/slipway
 	$(BUILD) -o bin/slipway .
 
-build-all: ## build the static binaries for Linux on amd64 and arm64: dist/
-	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/slipway-linux-amd64 .
-	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/slipway-linux-arm64 .
+build-all: build-linux-amd64 build-linux-arm64 ## build the static binaries for Linux on amd64 and arm64: dist/
+
+build-%:
+	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) $(BUILD) -o $(DIST)/slipway-$* .
+
+image: ## build the agent image with docker, buildah or podman; BASE, GO_IMAGE, GOPROXY, ARCH, IMAGE, SHA256: see agent-image/
+	$(ENGINE) build $(IMAGE_FLAGS) $(if $(ARCH),--platform linux/$(ARCH)) $(IMAGE_ARGS:%=--build-arg %) \
+		-f agent-image/Dockerfile -t $(IMAGE) $(if $(SHA256),$(DIST),.)
 
 test: chromium test-library ## run all tests, Go's under the race detector; a few more where strace, gpg and ssh-keygen are installed
 	go test -race -parallel 8 -timeout 25m ./...
@@ -36,9 +48,15 @@ test-library: ## run the tests of the Jenkins library, in emulation; installs De
 test-library-mutants: ## break the Jenkins library in many ways, and see that its tests notice
 	jenkins-library/test/run mutants
 
+test-image: ## build the agent image and run every step in it; needs root, buildah and busybox, and installs them with apt-get
+	@command -v buildah >/dev/null && command -v busybox >/dev/null || ! command -v apt-get >/dev/null || \
+		(apt-get update -qq && apt-get install -y -qq --no-install-recommends buildah busybox-static)
+	go test -tags image -timeout 20m ./agent-image
+
 lint: ## check formatting, layers and the rest of .golangci.yml
 	$(TOOL) golangci-lint run
 	linter=$$($(TOOL) -n golangci-lint) && cd e2e && "$$linter" run ./...
+	$(TOOL) golangci-lint run --build-tags image ./agent-image
 
 fmt: ## format the code
 	$(TOOL) golangci-lint fmt
