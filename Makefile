@@ -10,6 +10,9 @@ BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 TOOL := go tool -modfile=tools.mod
 FUZZTIME ?= 30s
 DIST ?= dist
+PLATFORMS ?= linux-amd64 linux-arm64 darwin-arm64
+# The toolchain of releases and of the agent image: one pin for both.
+GO_VERSION := $(shell sed -n 's/^ARG GO_IMAGE=golang://p' agent-image/Dockerfile)
 
 # make image: what builds it, what it is called, and what it is made of.
 ENGINE ?= $(shell docker info >/dev/null 2>&1 && echo docker || basename "$$(command -v buildah || command -v podman || echo docker)")
@@ -19,6 +22,9 @@ IMAGE_ARGS = VERSION=$(VERSION:v%=%) COMMIT=$(COMMIT) CREATED=$(CREATED) $(if $(
 	$(foreach arg,BASE GO_IMAGE GOPROXY,$(if $($(arg)),$(arg)=$($(arg))))
 
 .PHONY: help build build-all image test test-library test-library-mutants test-image test-release chromium lint fmt generate demo transcript e2e bench fuzz release sbom vulncheck clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' Makefile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' Makefile
@@ -53,10 +59,17 @@ test-image: ## build the agent image and run every step in it; needs root, build
 		(apt-get update -qq && apt-get install -y -qq --no-install-recommends buildah busybox-static)
 	go test -tags image -timeout 20m ./agent-image
 
+test-release: ## make the release of HEAD twice, in two places and once without a build cache, and compare; takes minutes
+	go test -tags release -timeout 40m ./release
+
 lint: ## check formatting, layers and the rest of .golangci.yml
 	$(TOOL) golangci-lint run
 	linter=$$($(TOOL) -n golangci-lint) && cd e2e && "$$linter" run ./...
 	$(TOOL) golangci-lint run --build-tags image ./agent-image
+	$(TOOL) golangci-lint run --build-tags image,release ./agent-image ./release/...
+
+vulncheck: ## look for known vulnerabilities in what the binary calls; needs the network: https://vuln.go.dev
+	$(TOOL) govulncheck .
 
 fmt: ## format the code
 	$(TOOL) golangci-lint fmt
@@ -83,6 +96,23 @@ fuzz: ## run each fuzz target for FUZZTIME
 			go test "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME); \
 		done; \
 	done
+
+sbom: build ## write what is in bin/slipway as CycloneDX: bin/slipway.cdx.json
+	go run ./release/sbom bin/slipway '$(or $(VERSION),0.0.0-dev)' > bin/slipway.cdx.json
+
+release: export GOTOOLCHAIN := go$(GO_VERSION)
+release: ## make what is published of the version that HEAD is tagged with: binaries, SBOMs, VEX, changelog, checksums: dist/
+	@[[ '$(VERSION)' =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-(alpha|beta|rc)\.[0-9]+)?$$ ]] || { \
+		echo "release: '$(VERSION)' is no version: tag a clean HEAD first, as in git tag -a v1.4.0" >&2; exit 1; }
+	rm -rf $(DIST)
+	mkdir -p $(DIST)
+	@for platform in $(PLATFORMS); do \
+		$(MAKE) --no-print-directory build-$$platform; \
+		go run ./release/sbom $(DIST)/slipway-$$platform '$(VERSION)' '$(CREATED)' > $(DIST)/slipway-$$platform.cdx.json; \
+	done
+	cp agent-image/slipway.openvex.json $(DIST)
+	release/changelog.sh '$(VERSION)' > $(DIST)/CHANGELOG.md
+	cd $(DIST) && sha256sum * > SHA256SUMS
 
 clean: ## remove what was built
 	rm -rf bin dist

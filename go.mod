@@ -3,6 +3,7 @@ module slipway
 go 1.26.0
 
 require (
+	github.com/CycloneDX/cyclonedx-go v0.11.0
 	github.com/Masterminds/semver/v3 v3.3.1
 	github.com/ProtonMail/go-crypto v1.4.1
 	github.com/argoproj/argo-cd/v2 v2.14.21
