@@ -26,9 +26,6 @@ IMAGE_ARGS = VERSION=$(VERSION:v%=%) COMMIT=$(COMMIT) CREATED=$(CREATED) $(if $(
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' Makefile
 
-help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' Makefile
-
 build: ## build the static binary for this machine: bin/slipway
 	$(BUILD) -o bin/slipway .
 
@@ -65,7 +62,6 @@ test-release: ## make the release of HEAD twice, in two places and once without 
 lint: ## check formatting, layers and the rest of .golangci.yml
 	$(TOOL) golangci-lint run
 	linter=$$($(TOOL) -n golangci-lint) && cd e2e && "$$linter" run ./...
-	$(TOOL) golangci-lint run --build-tags image ./agent-image
 	$(TOOL) golangci-lint run --build-tags image,release ./agent-image ./release/...
 
 vulncheck: ## look for known vulnerabilities in what the binary calls; needs the network: https://vuln.go.dev
