@@ -28,8 +28,9 @@ func (q *questions) await(ctx context.Context, r approval.Record, poll time.Dura
 	var answer *approval.Answer
 	var left bool
 	var failed error
+	end := time.Now().Add(r.Remaining(q.now()))
 	asked.Go(func() {
-		if answer, left, failed = q.atTerminal(asking, r); answer != nil || left || failed != nil {
+		if answer, left, failed = q.atTerminal(asking, end); answer != nil || left || failed != nil {
 			stopLooking(errAnswered)
 		}
 	})
@@ -40,6 +41,7 @@ func (q *questions) await(ctx context.Context, r approval.Record, poll time.Dura
 	case ctx.Err() != nil:
 		return now, context.Cause(ctx)
 	case answer != nil:
+		answer.At = q.now()
 		settled, changed, err := q.change(ctx, "answer", r.ID, func(r approval.Record, now time.Time) (approval.Record, error) { return r.Decide(*answer, now) })
 		if err == nil && !changed {
 			q.env.Log.Warn("the answer came too late: somebody else was faster", zap.String("state", string(settled.State)))
@@ -115,17 +117,17 @@ func (q *questions) heartbeat(r approval.Record) retry.Observer {
 	}
 }
 
-// atTerminal asks whoever sits at the terminal. Left says that they did not want to answer.
-func (q *questions) atTerminal(ctx context.Context, r approval.Record) (given *approval.Answer, left bool, err error) {
+// atTerminal asks whoever sits at the terminal. Left says that they did not want to answer. It does not look at the store, which
+// is being looked at meanwhile.
+func (q *questions) atTerminal(ctx context.Context, end time.Time) (given *approval.Answer, left bool, err error) {
 	if !q.env.canAsk() {
 		return nil, false, nil
 	}
-	end := time.Now().Add(r.Remaining(q.now()))
 	said, ok, err := q.env.ask(ctx, "keep this release?", end)
 	if err != nil || !ok {
 		return nil, err == nil && ctx.Err() == nil && time.Now().Before(end), err
 	}
-	given = &approval.Answer{Signal: approval.Reject, Actor: q.actor, At: q.now(), Reason: q.env.Redact.String(said.reason)}
+	given = &approval.Answer{Signal: approval.Reject, Actor: q.actor, Reason: q.env.Redact.String(said.reason)}
 	given.Via = "terminal"
 	if said.keep {
 		given.Signal = approval.Proceed
