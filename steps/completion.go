@@ -55,30 +55,58 @@ func completionScript(shell string) (string, error) {
 	case "zsh":
 		return "autoload -U +X bashcompinit && bashcompinit\n" + bashCompletion(app), nil
 	case "fish":
-		return app.ToFishCompletion()
+		return withVerbs(app).ToFishCompletion()
 	}
 	return "", failure.New(failure.Usage, "give bash, zsh or fish", "--shell %q is not supported", shell)
 }
 
-// bashCompletion uses nothing that zsh's emulation of bash's completion lacks.
+// bashCompletion uses nothing that zsh's emulation of bash's completion lacks. A step with a verb is a command with a space in
+// its name; its case stands before that of the step alone, which also matches it.
 func bashCompletion(app *cli.App) string {
-	var cases strings.Builder
+	var verbs, cases strings.Builder
 	var names []string
+	following := map[string]string{} // a step's verbs
 	for _, cmd := range app.VisibleCommands() {
-		names = append(names, cmd.Name)
-		fmt.Fprintf(&cases, "    %s) words=%q ;;\n", cmd.Name, flagWords(cmd))
+		if name, verb, ok := strings.Cut(cmd.Name, " "); ok {
+			following[name] += verb + " "
+			fmt.Fprintf(&verbs, "    %q) words=%q ;;\n", cmd.Name, flagWords(cmd))
+		}
+	}
+	for _, cmd := range app.VisibleCommands() {
+		if !strings.Contains(cmd.Name, " ") {
+			names = append(names, cmd.Name)
+			fmt.Fprintf(&cases, "    %q*) words=%q ;;\n", cmd.Name+" ", following[cmd.Name]+flagWords(cmd))
+		}
 	}
 	return fmt.Sprintf(`_slipway() {
   local word="${COMP_WORDS[COMP_CWORD]}" words=%q
   if [ "$COMP_CWORD" -gt 1 ]; then
-    case "${COMP_WORDS[1]}" in
-%s    *) words="" ;;
+    case "${COMP_WORDS[1]} ${COMP_WORDS[2]}" in
+%s%s    *) words="" ;;
     esac
   fi
   COMPREPLY=($(compgen -W "$words" -- "$word"))
 }
 complete -o default -F _slipway slipway
-`, strings.Join(append(names, "--help", "--version"), " "), cases.String())
+`, strings.Join(append(names, "--help", "--version"), " "), verbs.String(), cases.String())
+}
+
+// withVerbs turns a step with a verb into a command below the step, which is how urfave/cli completes it for fish.
+func withVerbs(app *cli.App) *cli.App {
+	steps := map[string]*cli.Command{}
+	var commands []*cli.Command
+	for _, cmd := range app.Commands {
+		name, verb, ok := strings.Cut(cmd.Name, " ")
+		if ok && steps[name] != nil {
+			cmd.Name = verb
+			steps[name].Subcommands = append(steps[name].Subcommands, cmd)
+			continue
+		}
+		steps[cmd.Name] = cmd
+		commands = append(commands, cmd)
+	}
+	app.Commands = commands
+	return app
 }
 
 func flagWords(cmd *cli.Command) string {

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"slipway/steps/internal/manifest"
 )
@@ -176,12 +175,9 @@ func TestAttacksAreRefused(t *testing.T) {
 			for file, text := range attack.files {
 				lay(t, root, map[string]string{file: strings.ReplaceAll(text, "HOST", server.URL)})
 			}
-			begin := time.Now()
+			// What would take for ever is refused by the limit of time, whose words are others.
 			_, err := build(t, root)
 			wantRefusal(t, err, root, strings.ReplaceAll(attack.want, "HOST", server.URL))
-			if took := time.Since(begin); took > 5*time.Second {
-				t.Errorf("took %s", took)
-			}
 		})
 	}
 	if n := requests.Load(); n > 0 {

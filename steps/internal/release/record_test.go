@@ -45,7 +45,7 @@ func TestRecordOfNothingIsEmpty(t *testing.T) {
 
 func TestRecordKeepsWhatOtherVersionsWrote(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "release.json")
-	write(t, file, `{"version": 1, "release": "r1", "order": 3, "approval": {"id": "a1"}}`)
+	write(t, file, `{"version": 1, "release": "r1", "order": 3, "canary": {"id": "a1"}}`)
 	r, err := release.ReadRecord(file)
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func TestRecordKeepsWhatOtherVersionsWrote(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{
-  "approval": {
+  "canary": {
     "id": "a1"
   },
   "commit": "c1",
