@@ -56,7 +56,10 @@ func TestEveryScheduleHasOneOutcome(t *testing.T) {
 			}
 			// A question that was settled is never asked again, as far back as the history of its path is looked through.
 			store := s.open(t)
-			for _, e := range ends[max(0, len(ends)-60):] {
+			if part.keeper != "files" {
+				ends = ends[max(0, len(ends)-60):] // which are not more than 500 commits
+			}
+			for _, e := range ends {
 				if got := read(t, store, e.id); got.State != e.state {
 					t.Errorf("%s was %s and is %s", e.id, e.state, got.State)
 				}
