@@ -69,10 +69,10 @@ func parse(args []string) (settings, error) {
 	s := settings{}
 	var parts, repos string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.IntVar(&s.runs, "n", 3, "runs of each row of bump (a full clone runs once) and sync; the medians are reported")
+	flags.IntVar(&s.runs, "n", 3, "runs of each row of bump (a full clone runs once), sync and release; the medians are reported")
 	flags.IntVar(&s.rounds, "rounds", 11, "rounds of validate and start; the medians are reported")
 	flags.BoolVar(&s.quick, "quick", false, "a smoke run: tiny repositories, few writers")
-	flags.StringVar(&parts, "parts", "start,sync,bump,burst,spread,validate,validate-all", "what to run")
+	flags.StringVar(&parts, "parts", "start,sync,bump,burst,spread,validate,validate-all", "what to run; release is the one that is not run by default: it needs what make e2e needs")
 	flags.StringVar(&repos, "repos", "small,large", "on which repositories")
 	flags.StringVar(&s.rows, "rows", "", "only rows whose name contains this")
 	flags.IntVar(&s.writers, "writers", 50, "writers of burst and spread")
@@ -135,7 +135,7 @@ func (b *bench) withoutRepositories(ctx context.Context, out io.Writer) ([]strin
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, io.Writer) ([]string, error)
-	}{{"start", b.starts}, {"sync", b.syncs}, {"validate", b.validate}} {
+	}{{"start", b.starts}, {"sync", b.syncs}, {"release", b.releases}, {"validate", b.validate}} {
 		if !b.settings.wants(part.name) {
 			continue
 		}

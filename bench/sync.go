@@ -146,7 +146,7 @@ func (c *cluster) createRepository(ctx context.Context) error {
 			return err
 		}
 	}
-	return c.gitAll(ctx, [][]string{
+	return c.gitAll(ctx, c.work, [][]string{
 		{"init", "--quiet", "--initial-branch=main"},
 		{"add", "."},
 		{"commit", "--quiet", "--message", "Import all services"},
@@ -155,9 +155,9 @@ func (c *cluster) createRepository(ctx context.Context) error {
 	})
 }
 
-func (c *cluster) gitAll(ctx context.Context, all [][]string) error {
+func (b *bench) gitAll(ctx context.Context, work string, all [][]string) error {
 	for _, args := range all {
-		if _, err := c.run(ctx, command{c.work, append([]string{"git"}, args...)}); err != nil {
+		if _, err := b.run(ctx, command{work, append([]string{"git"}, args...)}); err != nil {
 			return err
 		}
 	}
@@ -176,7 +176,7 @@ func (c *cluster) publish(ctx context.Context) (string, error) {
 		return "", err
 	}
 	push := [][]string{{"commit", "--quiet", "--all", "--message", "Release " + tag(c.releases)}, {"push", "--quiet", "origin", "main"}}
-	if err := c.gitAll(ctx, push); err != nil {
+	if err := c.gitAll(ctx, c.work, push); err != nil {
 		return "", err
 	}
 	return c.inRepo(syncRepo, "rev-parse", "main")

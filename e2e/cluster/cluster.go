@@ -222,5 +222,8 @@ func (c *Cluster) Address() string { return "127.0.0.1:" + serverPort }
 // CAFile is the PEM file of the CA that has signed the certificate of Argo CD's API.
 func (c *Cluster) CAFile() string { return c.dir("pki", "argocd-ca.pem") }
 
+// Kubeconfig is the file with which clients of Kubernetes may do everything there.
+func (c *Cluster) Kubeconfig() string { return c.dir("kubeconfig") }
+
 // Kubernetes returns the address of the API of Kubernetes and a token that may do everything there.
 func (c *Cluster) Kubernetes() (url, token string) { return c.kubernetes.url, c.kubernetes.token }

@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -19,8 +21,9 @@ const isolated = "SLIPWAY_E2E_ISOLATED"
 var errFailed = errors.New("it has failed")
 
 // rerun runs this program again, in a network of its own, where ports are free and nobody else can reach the servers, and as
-// the first of its own processes: when it ends, however it ends, the kernel ends all the others.
-func rerun(env ...string) error {
+// the first of its own processes: when it ends, however it ends, the kernel ends all the others. The prefix begins each line
+// that it prints.
+func rerun(prefix string, env ...string) error {
 	// The kernel ends the other process when the thread that has started it ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -30,7 +33,11 @@ func rerun(env ...string) error {
 	}
 	cmd := exec.Command(self, os.Args[1:]...)
 	cmd.Env = append(append(os.Environ(), isolated+"=true"), env...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	output := &lineWriter{prefix: prefix, to: os.Stdout}
+	cmd.Stdout, cmd.Stderr = output, output
+	if prefix == "" { // it is alone, and may ask somebody at a terminal
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
 	if os.Getuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
@@ -40,7 +47,37 @@ func rerun(env ...string) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("namespaces for the servers: %w; a container needs the rights of unshare -n and -p for this", err)
 	}
-	return forward(cmd)
+	return errors.Join(forward(cmd), output.flush())
+}
+
+// lineWriter hands whole lines on, so that those of several processes do not run into each other.
+type lineWriter struct {
+	prefix string
+	to     io.Writer
+	rest   []byte
+}
+
+// Write is called by one goroutine at a time: os/exec promises it where stdout and stderr are the same writer.
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.rest = append(w.rest, p...)
+	for {
+		end := bytes.IndexByte(w.rest, '\n')
+		if end < 0 {
+			return len(p), nil
+		}
+		if _, err := fmt.Fprintf(w.to, "%s%s", w.prefix, w.rest[:end+1]); err != nil {
+			return 0, err
+		}
+		w.rest = w.rest[end+1:]
+	}
+}
+
+func (w *lineWriter) flush() error {
+	if len(w.rest) == 0 {
+		return nil
+	}
+	_, err := w.Write([]byte("\n"))
+	return err
 }
 
 // forward hands signals on, so that whoever interrupts this process does not leave before the servers have.

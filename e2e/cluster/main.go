@@ -14,16 +14,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // packages maps the programs that must be installed to the Debian packages that have them.
 var packages = map[string]string{"etcd": "etcd-server", "redis-server": "redis-server", "git": "git"}
 
-// versionsVariable says which major versions, as in v2,v3; all by default. The others are for the process in the network.
+// VersionsVariable says which major versions, as in v2,v3; all by default. The others are for the process in the network.
 const (
-	versionsVariable = "SLIPWAY_E2E_ARGOCD"
+	VersionsVariable = "SLIPWAY_E2E_ARGOCD"
 	kubeVariable     = "SLIPWAY_E2E_KUBE"
 	argoVariable     = "SLIPWAY_E2E_ARGO"
 	versionVariable  = "SLIPWAY_E2E_VERSION"
@@ -59,42 +62,70 @@ func runAll(modules, product string, progress io.Writer) error {
 	if err := checkPackages(); err != nil {
 		return err
 	}
-	versions := strings.Split(cmp.Or(os.Getenv(versionsVariable), "v2,v3"), ",")
-	kubernetes, err := kube.build(modules, progress)
-	if err != nil {
-		return err
+	versions := strings.Split(cmp.Or(os.Getenv(VersionsVariable), "v2,v3"), ",")
+	for _, version := range versions {
+		if _, known := argoCDs[version]; !known {
+			return fmt.Errorf("%s=%s: the versions are v2 and v3", VersionsVariable, version)
+		}
 	}
 	bin, err := os.MkdirTemp("", "slipway-e2e-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(bin)
-	slipway, conformance := filepath.Join(bin, "slipway"), filepath.Join(bin, "conformance")
-	if _, err = goTool(product, "build", "-trimpath", "-o", slipway, "."); err != nil {
+	programs, err := buildAll(modules, product, bin, versions, progress)
+	if err != nil {
 		return err
 	}
-	if _, err = goTool(product, "test", "-c", "-o", conformance, "./steps/internal/argocd"); err != nil {
-		return err
-	}
-	var errs []error
+	// The stories wait more than they work, so that those of all versions are told at the same time.
+	var told errgroup.Group
 	for _, version := range versions {
-		binary, known := argoCDs[version]
-		if !known {
-			return fmt.Errorf("%s=%s: the versions are v2 and v3", versionsVariable, version)
+		argo, prefix := programs.argo[version], ""
+		if len(versions) > 1 {
+			prefix = version + ": "
 		}
-		argo, err := binary.build(modules, progress)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(progress, "e2e: Argo CD v%s on Kubernetes v%s\n", argo.version, kubernetes.version)
-		err = rerun(kubeVariable+"="+kubernetes.dir, argoVariable+"="+argo.dir, versionVariable+"="+argo.version,
-			SlipwayVariable+"="+slipway, ConformanceVariable+"="+conformance)
-		if err != nil && !errors.Is(err, errFailed) {
-			return err
-		}
-		errs = append(errs, err)
+		fmt.Fprintf(progress, "e2e: Argo CD v%s on Kubernetes v%s\n", argo.version, programs.kube.version)
+		told.Go(func() error {
+			return rerun(prefix, kubeVariable+"="+programs.kube.dir, argoVariable+"="+argo.dir, versionVariable+"="+argo.version,
+				SlipwayVariable+"="+programs.slipway, ConformanceVariable+"="+programs.conformance)
+		})
 	}
-	return errors.Join(errs...)
+	return told.Wait()
+}
+
+// programs is what the stories run.
+type programs struct {
+	kube                 built
+	argo                 map[string]built
+	slipway, conformance string
+}
+
+// buildAll builds what is missing, all at once: one build downloads while another compiles and a third one links.
+func buildAll(modules, product, bin string, versions []string, progress io.Writer) (programs, error) {
+	result := programs{argo: map[string]built{}, slipway: filepath.Join(bin, "slipway"), conformance: filepath.Join(bin, "conformance")}
+	var mu sync.Mutex
+	var builds errgroup.Group
+	builds.Go(func() (err error) {
+		result.kube, err = kube.build(modules, progress)
+		return err
+	})
+	for _, version := range versions {
+		builds.Go(func() error {
+			argo, err := argoCDs[version].build(modules, progress)
+			mu.Lock()
+			defer mu.Unlock()
+			result.argo[version] = argo
+			return err
+		})
+	}
+	builds.Go(func() error {
+		if _, err := goTool(product, "build", "-trimpath", "-o", result.slipway, "."); err != nil {
+			return err
+		}
+		_, err := goTool(product, "test", "-c", "-o", result.conformance, "./steps/internal/argocd")
+		return err
+	})
+	return result, builds.Wait()
 }
 
 func checkPackages() error {
