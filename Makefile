@@ -13,6 +13,8 @@ DIST ?= dist
 PLATFORMS ?= linux-amd64 linux-arm64 darwin-arm64
 # The toolchain of releases and of the agent image: one pin for both.
 GO_VERSION := $(shell sed -n 's/^ARG GO_IMAGE=golang://p' agent-image/Dockerfile)
+# The versions of the binary that the library of this commit calls.
+LIBRARY_VERSIONS := $(shell sed -n "s/^@Field final String VERSIONS = '\(.*\)'$$/\1/p" jenkins-library/vars/slipway.groovy)
 
 # make image: what builds it, what it is called, and what it is made of.
 ENGINE ?= $(shell docker info >/dev/null 2>&1 && echo docker || basename "$$(command -v buildah || command -v podman || echo docker)")
@@ -21,7 +23,7 @@ CREATED ?= $(shell git log -1 --format=%cI 2>/dev/null)
 IMAGE_ARGS = VERSION=$(VERSION:v%=%) COMMIT=$(COMMIT) CREATED=$(CREATED) $(if $(SHA256),BINARY_FROM=prebuilt SHA256=$(SHA256)) \
 	$(foreach arg,BASE GO_IMAGE GOPROXY,$(if $($(arg)),$(arg)=$($(arg))))
 
-.PHONY: help build build-all image test test-library test-library-mutants test-image test-release chromium lint fmt generate demo transcript e2e bench fuzz release sbom vulncheck clean
+.PHONY: help build build-all image test test-library test-library-mutants test-image test-release chromium lint fmt generate demo demo-servers transcript e2e bench fuzz release sbom vulncheck clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +78,9 @@ generate: ## write docs/reference.md and docs/slipway.1 from the flags
 demo: ## release and revert, for real, on a Git server and an Argo CD on loopback
 	go run ./examples/demo
 
+demo-servers: ## the servers of the demo, until Ctrl-C, to try slipway with
+	go run ./examples/demo -serve
+
 transcript: ## the same, and show a part of the run in README.md and README.zh-CN.md
 	go run ./examples/demo README.md README.zh-CN.md
 
@@ -100,6 +105,9 @@ release: export GOTOOLCHAIN := go$(GO_VERSION)
 release: ## make what is published of the version that HEAD is tagged with: binaries, SBOMs, VEX, changelog, checksums: dist/
 	@[[ '$(VERSION)' =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-(alpha|beta|rc)\.[0-9]+)?$$ ]] || { \
 		echo "release: '$(VERSION)' is no version: tag a clean HEAD first, as in git tag -a v1.4.0" >&2; exit 1; }
+	@$(MAKE) --no-print-directory build
+	@bin/slipway version --require '$(LIBRARY_VERSIONS)' >/dev/null || { \
+		echo "release: raise VERSIONS in jenkins-library/vars/slipway.groovy, or nobody's library calls this version" >&2; exit 1; }
 	rm -rf $(DIST)
 	mkdir -p $(DIST)
 	@for platform in $(PLATFORMS); do \

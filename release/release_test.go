@@ -27,7 +27,7 @@ import (
 )
 
 // version is the tag that HEAD gets in the tests' clones. What is not committed is not released.
-const version = "v9.8.7"
+const version = "v1.8.7"
 
 // platforms are what is built, as for make.
 var platforms = strings.Fields(cmp.Or(os.Getenv("PLATFORMS"), "linux-amd64 linux-arm64 darwin-arm64"))
@@ -146,6 +146,13 @@ func TestNothingIsReleasedWithoutATag(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "'"+version+"' is no version") {
 			t.Errorf("a release of %q is not refused, or not for that reason: %v", version, err)
 		}
+	}
+}
+
+func TestNothingIsReleasedThatTheLibraryDoesNotCall(t *testing.T) {
+	_, err := run(nil, "make", "-C", filepath.Dir(twice[0]), "release", "VERSION=v99.0.0", "DIST="+t.TempDir())
+	if err == nil || !strings.Contains(err.Error(), "raise VERSIONS") {
+		t.Errorf("it is not refused, or not for that reason: %v", err)
 	}
 }
 

@@ -2,7 +2,8 @@
 // kustomization at the same time, both again, and then one of them is reverted; an overlay that is broken is refused; one image
 // is released until it is healthy, and one that crashes is taken back; and of three that somebody is asked about one is kept by
 // silence, one is approved and one rejected. It exits non-zero if anything is not as promised, and leaves nothing behind. In
-// files that are named as arguments it renews the transcript that they show.
+// files that are named as arguments it renews the transcript that they show. With -serve it does none of this, and keeps its
+// servers until it is interrupted.
 package main
 
 import (
@@ -11,6 +12,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -33,9 +35,11 @@ const (
 )
 
 func main() {
+	serve := flag.Bool("serve", false, "keep the servers until Ctrl-C, to try slipway with them")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := demo(ctx)
-	interrupted := ctx.Err() != nil
+	err := demo(ctx, *serve)
+	interrupted := ctx.Err() != nil && !*serve // which is how that ends
 	stop()
 	if interrupted {
 		say("\ninterrupted\n")
@@ -63,11 +67,14 @@ type stage struct {
 	transcript strings.Builder // of the release that crashes
 }
 
-func demo(ctx context.Context) (err error) {
+func demo(ctx context.Context, serve bool) (err error) {
 	s := &stage{}
 	defer func() { err = errors.Join(err, s.strike()) }() //nolint:contextcheck // what was started is closed also after an interrupt
 	if err := s.set(ctx); err != nil {
 		return err
+	}
+	if serve {
+		return s.serve(ctx)
 	}
 	web := pipeline{name: "shop/web", image: "shop-web", tag: "5.1.0", build: "42"}
 	worker := pipeline{name: "shop/worker", image: "shop-worker", tag: "5.2.0", build: "17"}
@@ -124,7 +131,7 @@ func demo(ctx context.Context) (err error) {
 
 	log, err := s.server.Git(repository, "log", "--stat", "main")
 	say("\n%s git log --stat\n%s", paint(bold, "$"), log)
-	return errors.Join(err, showIn(os.Args[1:], s.transcript.String()))
+	return errors.Join(err, showIn(flag.Args(), s.transcript.String()))
 }
 
 // set builds slipway and serves the sample repository.
