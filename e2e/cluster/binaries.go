@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -73,9 +74,9 @@ func cache() (string, error) {
 
 // build returns the binary from the cache, where it is kept under the hash of everything that it is made of, or builds it.
 // The folder of modules is that with the folder of each binary.
-func (b binary) build(modules string, progress io.Writer) (built, error) {
+func (b binary) build(ctx context.Context, modules string, progress io.Writer) (built, error) {
 	source := filepath.Join(modules, b.name)
-	version, err := goTool(source, "list", "-m", "-f", "{{.Version}}", b.module)
+	version, err := goTool(ctx, source, "list", "-m", "-f", "{{.Version}}", b.module)
 	if err != nil {
 		return built{}, err
 	}
@@ -94,7 +95,7 @@ func (b binary) build(modules string, progress io.Writer) (built, error) {
 	}
 	fmt.Fprintf(progress, "e2e: building %s %s, which takes some minutes\n", b.module, version)
 	begun := time.Now()
-	if err := b.buildInto(root, source, result); err != nil {
+	if err := b.buildInto(ctx, root, source, result); err != nil {
 		return built{}, fmt.Errorf("build %s: %w", b.name, err)
 	}
 	fmt.Fprintf(progress, "e2e: built %s in %s: %s\n", b.name, time.Since(begun).Round(time.Second), result.dir)
@@ -126,7 +127,7 @@ func (b binary) key(source string) (string, error) {
 }
 
 // buildInto makes the directory appear at once and complete: several builds may run, and each may be interrupted.
-func (b binary) buildInto(root, source string, result built) error {
+func (b binary) buildInto(ctx context.Context, root, source string, result built) error {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return err
 	}
@@ -136,10 +137,10 @@ func (b binary) buildInto(root, source string, result built) error {
 	}
 	defer os.RemoveAll(half)
 	program := built{dir: half}.path()
-	if _, err = goTool(source, "build", "-trimpath", "-buildvcs=false", gcflags, "-ldflags", b.ldflags(result.version), "-o", program, "."); err != nil {
+	if _, err = goTool(ctx, source, "build", "-trimpath", "-buildvcs=false", gcflags, "-ldflags", b.ldflags(result.version), "-o", program, "."); err != nil {
 		return err
 	}
-	if err := b.copyFiles(source, half); err != nil {
+	if err := b.copyFiles(ctx, source, half); err != nil {
 		return err
 	}
 	if err := os.Chmod(half, 0o755); err != nil {
@@ -151,8 +152,8 @@ func (b binary) buildInto(root, source string, result built) error {
 	return nil
 }
 
-func (b binary) copyFiles(source, dir string) error {
-	module, err := goTool(source, "list", "-m", "-f", "{{.Dir}}", b.module)
+func (b binary) copyFiles(ctx context.Context, source, dir string) error {
+	module, err := goTool(ctx, source, "list", "-m", "-f", "{{.Dir}}", b.module)
 	if err != nil {
 		return err
 	}
@@ -169,8 +170,9 @@ func (b binary) copyFiles(source, dir string) error {
 }
 
 // goTool runs the go command in a module of its own and returns what it prints.
-func goTool(dir string, args ...string) (string, error) {
-	cmd := exec.Command("go", args...)
+func goTool(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it ends its compilers
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
 	var stdout, stderr bytes.Buffer

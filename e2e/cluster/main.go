@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -73,7 +74,10 @@ func runAll(modules, product string, progress io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(bin)
-	programs, err := buildAll(modules, product, bin, versions, progress)
+	// Whoever interrupts a build leaves nothing half built. Later signals are for the processes with the clusters.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	programs, err := buildAll(ctx, modules, product, bin, versions, progress)
+	stop()
 	if err != nil {
 		return err
 	}
@@ -101,17 +105,17 @@ type programs struct {
 }
 
 // buildAll builds what is missing, all at once: one build downloads while another compiles and a third one links.
-func buildAll(modules, product, bin string, versions []string, progress io.Writer) (programs, error) {
+func buildAll(ctx context.Context, modules, product, bin string, versions []string, progress io.Writer) (programs, error) {
 	result := programs{argo: map[string]built{}, slipway: filepath.Join(bin, "slipway"), conformance: filepath.Join(bin, "conformance")}
 	var mu sync.Mutex
-	var builds errgroup.Group
+	builds, ctx := errgroup.WithContext(ctx)
 	builds.Go(func() (err error) {
-		result.kube, err = kube.build(modules, progress)
+		result.kube, err = kube.build(ctx, modules, progress)
 		return err
 	})
 	for _, version := range versions {
 		builds.Go(func() error {
-			argo, err := argoCDs[version].build(modules, progress)
+			argo, err := argoCDs[version].build(ctx, modules, progress)
 			mu.Lock()
 			defer mu.Unlock()
 			result.argo[version] = argo
@@ -119,10 +123,10 @@ func buildAll(modules, product, bin string, versions []string, progress io.Write
 		})
 	}
 	builds.Go(func() error {
-		if _, err := goTool(product, "build", "-trimpath", "-o", result.slipway, "."); err != nil {
+		if _, err := goTool(ctx, product, "build", "-trimpath", "-o", result.slipway, "."); err != nil {
 			return err
 		}
-		_, err := goTool(product, "test", "-c", "-o", result.conformance, "./steps/internal/argocd")
+		_, err := goTool(ctx, product, "test", "-c", "-o", result.conformance, "./steps/internal/argocd")
 		return err
 	})
 	return result, builds.Wait()
