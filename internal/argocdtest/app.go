@@ -73,6 +73,7 @@ type application struct {
 	rollout func(Workload) Outcome
 	live    map[resourceKey]*liveObject
 	begun   time.Time // when the operation did
+	errors  []string  // how the next operations end
 }
 
 // AddApp declares an application and returns when the controller has compared it with Git for the first time, whatever came

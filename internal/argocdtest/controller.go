@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/gitops-engine/pkg/health"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -128,6 +129,10 @@ func comparedToSpec(app *v1alpha1.Application) bool {
 // only when the revisions of the specification were compared: a change of health alone leaves it.
 func (s *Server) reconcile(a *application, level comparison) {
 	app := s.snapshot(a)
+	if trouble := s.unknownToController(app.Spec.GetProject()); trouble != nil {
+		s.refuse(a, trouble)
+		return
+	}
 	if level >= compareLatest && !pause(s.ctx, s.options.RefreshFor) {
 		return
 	}
@@ -180,6 +185,16 @@ func (s *Server) reconcile(a *application, level comparison) {
 		} else if len(found.kinds) > 0 {
 			now.Status.SourceType = found.kinds[0]
 		}
+	})
+}
+
+// refuse answers a request for a comparison without one, and leaves reconciledAt as it is.
+func (s *Server) refuse(a *application, trouble []v1alpha1.ApplicationCondition) {
+	s.update(a, func(now *v1alpha1.Application) {
+		setConditions(&now.Status, trouble)
+		delete(now.Annotations, v1alpha1.AnnotationKeyRefresh)
+		delete(now.Annotations, v1alpha1.AnnotationKeyHydrate)
+		now.Status.Sync.Status, now.Status.Health.Status = v1alpha1.SyncStatusCodeUnknown, health.HealthStatusUnknown
 	})
 }
 

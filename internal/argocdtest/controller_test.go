@@ -629,6 +629,35 @@ func TestAnApplicationThatIsRemovedIsNotFound(t *testing.T) {
 	})
 }
 
+func TestOperationsThatTheControllerCannotDoEndAsError(t *testing.T) {
+	inBubble(t, argocdtest.Options{}, nil, func(b *bubble) {
+		b.add(argocdtest.App{Deployed: true})
+		commit := b.push("2", nil)
+		if err := b.ErrOperations("web", "connection refused"); err != nil {
+			b.t.Fatal(err)
+		}
+		b.sync(commit)
+		app := b.after(time.Second)
+		expect(b.t, app, "Error OutOfSync Healthy")
+		expectMessage(b.t, app, "connection refused")
+
+		compared := app.Status.ReconciledAt
+		b.ForgetProject("default")
+		b.sync(commit)
+		app = b.after(time.Minute)
+		expect(b.t, app, "Error Unknown Unknown")
+		expectMessage(b.t, app, "InvalidSpecError: Application referencing project default which does not exist")
+		refreshed, err := b.apps.Get(b.ctx, &applicationpkg.ApplicationQuery{Name: new("web"), Refresh: new("normal")})
+		if err != nil || len(refreshed.Status.Conditions) != 1 || !refreshed.Status.ReconciledAt.Equal(compared) {
+			b.t.Errorf("a refresh is answered with %+v, %v", refreshed, err)
+		}
+
+		b.RecallProject("default")
+		b.sync(commit)
+		expect(b.t, b.after(time.Second), "Succeeded Synced Healthy")
+	})
+}
+
 func version(t *testing.T, app *v1alpha1.Application) int {
 	t.Helper()
 	number, err := strconv.Atoi(app.ResourceVersion)

@@ -32,7 +32,7 @@
 // or stages of your own. Hooks are workloads too: one that is degraded has failed, and one that progresses for ever makes an
 // operation stuck, as does a workload in a first sync wave. Become and Edit change the cluster behind the back of Git, EditApp
 // and RemoveApp an application, SetWindows sync windows; SyncAs starts an operation of somebody else; PauseController lets
-// refreshes and operations wait.
+// refreshes and operations wait, ErrOperations and ForgetProject let operations end as Error.
 //
 // # What goes wrong on the way
 //

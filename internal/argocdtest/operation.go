@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
+	"github.com/argoproj/argo-cd/v2/util/argo"
 	"github.com/argoproj/gitops-engine/pkg/sync/common"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -22,6 +23,34 @@ func (s *Server) SyncAs(qualified, account, commit string) error {
 	return s.setOperation(a, v1alpha1.Operation{
 		Sync: &v1alpha1.SyncOperation{Revision: commit}, InitiatedBy: v1alpha1.OperationInitiator{Username: account},
 	})
+}
+
+// ErrOperations lets the next operations of an application end as Error when they are begun, one with each message, as when
+// the repo-server is away.
+func (s *Server) ErrOperations(qualified string, messages ...string) error {
+	a, err := s.find(qualified)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a.errors = append(a.errors, messages...)
+	return nil
+}
+
+// errorOf returns why the controller cannot do an operation now, or "".
+func (s *Server) errorOf(a *application, project string) string {
+	if trouble := s.unknownToController(project); trouble != nil {
+		return argo.FormatAppConditions(trouble)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(a.errors) == 0 {
+		return ""
+	}
+	message := a.errors[0]
+	a.errors = a.errors[1:]
+	return message
 }
 
 // setOperation asks the controller for an operation. operationState is nil from then on until the controller has begun.
@@ -66,7 +95,12 @@ func (s *Server) operate(a *application) time.Time {
 	if begin := a.begun.Add(s.options.OperationFor); time.Now().Before(begin) && !terminating {
 		return begin
 	}
-	again := s.syncState(a, app, state)
+	var again time.Time
+	if message := s.errorOf(a, app.Spec.GetProject()); message != "" && !terminating {
+		state.Phase, state.Message = common.OperationError, message
+	} else {
+		again = s.syncState(a, app, state)
+	}
 	if s.ctx.Err() != nil {
 		return again
 	}

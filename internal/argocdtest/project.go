@@ -1,6 +1,8 @@
 package argocdtest
 
 import (
+	"fmt"
+
 	"github.com/argoproj/argo-cd/v2/pkg/apis/application/v1alpha1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,6 +37,33 @@ func (s *Server) EditProject(name string, edit func(*v1alpha1.AppProject)) {
 	for _, a := range s.apps {
 		a.kick()
 	}
+}
+
+// ForgetProject lets the controller, and not the API, take a project for missing until RecallProject, as one does that was started
+// and has not read the projects: operations end as Error, and applications are not compared.
+func (s *Server) ForgetProject(name string) { s.setForgotten(name, true) }
+
+// RecallProject ends ForgetProject.
+func (s *Server) RecallProject(name string) { s.setForgotten(name, false) }
+
+func (s *Server) setForgotten(name string, forgotten bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgotten[name] = forgotten
+	for _, a := range s.apps {
+		a.kick()
+	}
+}
+
+// unknownToController returns the condition of applications whose project the controller does not know, or nothing.
+func (s *Server) unknownToController(project string) []v1alpha1.ApplicationCondition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.forgotten[project] {
+		return nil
+	}
+	return []v1alpha1.ApplicationCondition{s.condition(v1alpha1.ApplicationConditionInvalidSpecError,
+		fmt.Sprintf("Application referencing project %s which does not exist", project))}
 }
 
 // Closed is a window that forbids every sync at all times, and with manual those that nobody asked for only.

@@ -45,6 +45,7 @@ type Server struct {
 	subscribers map[*subscriber]struct{}
 	version     int // the latest resource version
 	paused      bool
+	forgotten   map[string]bool // projects that the controller does not know
 	policy      string
 	revoked     map[string]bool
 	calls       []Call
@@ -81,7 +82,7 @@ func (s *Server) start() error {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.apps = map[appKey]*application{}
 	s.subscribers = map[*subscriber]struct{}{}
-	s.revoked = map[string]bool{}
+	s.revoked, s.forgotten = map[string]bool{}, map[string]bool{}
 	s.projects = map[string]*v1alpha1.AppProject{"default": newProject(s.options.Namespace, "default")}
 	if s.state, err = os.MkdirTemp("", "argocdtest-"); err != nil {
 		return err
