@@ -89,7 +89,7 @@ The environment and the configuration of the argocd command are read as that com
 ARGOCD_OPTS. The account needs get and sync on the applications, and logs, get for the logs.
 
 Unchanged if everything was so already. Never changes the application itself. Once the server was reached, what fails for the moment
-is tried again until --timeout.`,
+is tried again until --timeout; so is an operation of the release that Argo CD could not do for the moment, four times at most.`,
 		Flags: flags,
 	}, withRetry)
 }

@@ -25,6 +25,7 @@ type argoCDKey struct{}
 //	                                -label=KEY:VALUE, -project=PROJECT, -repo=URL, -new (nothing was synced yet)
 //	argocd rollout NAME OUTCOME [TAG]  what becomes of workloads that change, or of those only whose images have the tag: progressing,
 //	                                suspended, crashloop, pull, refused, healthy
+//	argocd error NAME TEXT           let the next operation end as Error
 //	argocd token ACCOUNT [expired|DURATION]  sets ARGOCD_AUTH_TOKEN
 //	argocd policy FILE              replace policy.csv
 //	argocd fail METHOD N FAULT      let the next N calls meet a fault: a code of HTTP, hang, drop, lose, or a code of gRPC and a text
@@ -96,6 +97,8 @@ func tellArgoCD(ts *testscript.TestScript, server *argocdtest.Server, what strin
 		return declare(ts, server, args)
 	case what == "rollout" && (len(args) == 2 || len(args) == 3):
 		return rollout(server, args[0], args[1], strings.Join(args[2:], ""))
+	case what == "error" && len(args) == 2:
+		return server.ErrOperations(args[0], args[1])
 	case what == "token" && len(args) > 0:
 		expires, err := expiry(args[1:])
 		ts.Setenv("ARGOCD_AUTH_TOKEN", server.TokenFrom(args[0], time.Now().Add(-2*time.Hour), expires))

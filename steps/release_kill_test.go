@@ -62,3 +62,47 @@ func (s *site) killedAtCall(cd *argocdtest.Server, n int, after bool, step []str
 		return cd.Heal
 	})
 }
+
+// TestAReleaseKilledAtTheSecondStartOfItsOperationIsFinishedByTheNext kills the process when Argo CD could not do the operation
+// and is asked for it once more, before and after it has taken that: one commit still, and one sync that succeeds.
+func TestAReleaseKilledAtTheSecondStartOfItsOperationIsFinishedByTheNext(t *testing.T) {
+	t.Parallel()
+	for _, after := range []bool{false, true} {
+		t.Run(fmt.Sprintf("after=%t", after), func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, shop())
+			cd := argocdtest.New(t, argocdtest.Options{})
+			if err := cd.AddApp(argocdtest.App{Name: "shop", Repo: s.url(), Path: shopDir, Revision: "main", Deployed: true}); err != nil {
+				t.Fatal(err)
+			}
+			if err := cd.ErrOperations("shop", "rpc error: code = Unavailable desc = the repo-server is restarted"); err != nil {
+				t.Fatal(err)
+			}
+			s.env = []string{"ARGOCD_SERVER=" + cd.Addr(), "ARGOCD_AUTH_TOKEN=" + cd.Token("admin", time.Time{}), "SLIPWAY_ARGOCD_PLAINTEXT=true"}
+			tip, synced := s.tip(), len(cd.App("shop").Status.History)
+			step := []string{"release", "--repo", s.url(), "--path", shopDir, "--image", "shop:v2", "--app", "shop", "--settle", "0s", "--record", record}
+			killed := s.killed(step, func(kill func()) (undo func()) {
+				cd.Fault(func(c argocdtest.Call) argocdtest.Fault {
+					switch {
+					case c.Method != "application.Sync" || len(cd.Calls(c.Method)) != 2:
+						return argocdtest.Fault{}
+					case after:
+						return argocdtest.Fault{After: kill, DropAfter: true}
+					}
+					return argocdtest.Fault{Before: kill, Drop: true}
+				})
+				return cd.Heal
+			})
+			if end := s.slipway(step...); !killed || end.code != steps.ExitOK {
+				t.Fatalf("killed: %t; %v", killed, end)
+			}
+			app := cd.App("shop")
+			if got := len(app.Status.History) - synced; got != 1 || app.Status.Sync.Revision != s.tip() {
+				t.Errorf("%d syncs, at %s", got, app.Status.Sync.Revision)
+			}
+			if got := len(strings.Fields(s.bare("rev-list", tip+"..main"))); got != 1 {
+				t.Errorf("%d commits", got)
+			}
+		})
+	}
+}

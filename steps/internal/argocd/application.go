@@ -134,6 +134,8 @@ const (
 	phaseFailed      = "Failed"
 	phaseError       = "Error"
 	phaseTerminating = "Terminating"
+
+	invalidSpec = "InvalidSpecError"
 )
 
 // completed looks at the phase alone: between retries an operation has a time of finishing and is still Running.

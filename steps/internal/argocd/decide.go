@@ -12,13 +12,14 @@ import (
 // Action is what to do next.
 type Action int
 
-// The actions. After all but Done and Fail the application is looked at again.
+// The actions. After all but Again, Done and Fail the application is looked at again.
 const (
 	Wait      Action = iota // for an event, at most until Until
 	Ask                     // how Revision is related to the release
 	Refresh                 // compare with Git
 	Start                   // a sync as Sync says
 	Terminate               // the operation that is in the way
+	Again                   // in a later run: the operation Revision has ended for a reason that passes, as Err says
 	Done                    // the application is as asked
 	Fail                    // it will not be, as Err says
 )
@@ -51,6 +52,12 @@ const (
 	// resolveTries and resolveEvery bound how long the server's trouble with Git is taken for a passing one.
 	resolveTries = 3
 	resolveEvery = 5 * time.Second
+	// starts bounds how often an operation is started that ends for reasons that pass. againAfter is the wait before the second
+	// start, which doubles with each.
+	starts     = 4
+	againAfter = 5 * time.Second
+	// misses is how often a specification is compared that the controller takes for wrong after such an operation.
+	misses = 2
 )
 
 // Decide says what to do next. It does nothing itself and knows nothing but its arguments.
@@ -158,6 +165,9 @@ func short(revision string) string {
 // between decides while no operation runs.
 func (d *decider) between() Decision {
 	last := d.a.State
+	if d.inVain() && d.a.invalid() {
+		return d.unknown()
+	}
 	if last != nil && last.FinishedAt.After(d.a.ReconciledAt) {
 		// What the status says is older than what the operation has done.
 		return d.refresh("the comparison that follows the operation")
@@ -171,9 +181,12 @@ func (d *decider) between() Decision {
 	if live == 0 {
 		return Decision{Action: Ask, Revision: applied}
 	}
-	if !d.joined() {
+	switch {
+	case d.inVain():
+		return d.again(target, compared)
+	case !d.joined():
 		live = d.earlier(live)
-	} else if last.Phase != phaseSucceeded {
+	case last.Phase != phaseSucceeded:
 		return fail(failure.Unhealthy, "", "the operation has ended as %s%s", last.Phase, saying(last.Message))
 	}
 	switch {
@@ -185,7 +198,7 @@ func (d *decider) between() Decision {
 		return d.health("")
 	case d.accepts(live):
 		return d.unsynced(target, compared, applied)
-	case d.Syncs >= syncs && last != nil:
+	case d.Syncs-d.Repeats >= syncs && last != nil:
 		return fail(failure.Superseded, "", "%s was synced by %s after the release", short(applied), last.who())
 	}
 	return d.start(target, compared)

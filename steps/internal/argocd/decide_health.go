@@ -9,7 +9,7 @@ import (
 
 // health decides when the application is at the release.
 func (d *decider) health(notice string) Decision {
-	done := Decision{Action: Done, Changed: d.joined() || d.Syncs > 0, Notice: notice, Reason: synced + " and " + healthy}
+	done := Decision{Action: Done, Changed: d.joined() || d.Syncs > 0, Notice: d.repeated(notice), Reason: synced + " and " + healthy}
 	if d.NoWait {
 		done.Reason = synced
 		return done

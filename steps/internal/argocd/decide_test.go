@@ -72,6 +72,30 @@ func finished(seconds float64) func(*argocd.OperationState) {
 	return func(s *argocd.OperationState) { s.StartedAt, s.FinishedAt = at(seconds-10), at(seconds) }
 }
 
+// errored is an operation of ours that the controller could not do.
+func errored(message string, seconds float64) edit {
+	return lastOperation(mine, phase("Error"), to(ours), saying(message), finished(seconds))
+}
+
+func invalid(a *argocd.Application) {
+	a.Sync.Status, a.Health = "Unknown", "Unknown"
+	a.Conditions = []argocd.Condition{{Type: "InvalidSpecError", Message: "Application referencing project team-a which does not exist"}}
+}
+
+// repeats says that operations of ours were in vain before, the one that ended at a time the last.
+func repeats(times int, seconds float64) func(*argocd.Progress) {
+	return func(p *argocd.Progress) {
+		p.Repeats, p.Syncs, p.Cause = times, times, unavailable
+		p.Repeated = argocd.KeyOf(operation(mine, to(ours), finished(seconds)))
+	}
+}
+
+const (
+	unavailable    = `ComparisonError: Failed to load target state: failed to generate manifest for source 1 of 1: rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial tcp 10.0.0.1:8081: connect: connection refused"`
+	unknownProject = "InvalidSpecError: Application referencing project team-a which does not exist"
+	notBuilt       = "ComparisonError: Failed to load target state: failed to generate manifest for source 1 of 1: rpc error: code = Unknown desc = `kustomize build /tmp/x` failed exit status 1: Error: invalid Kustomization"
+)
+
 func partial(s *argocd.OperationState) { s.Partial = true }
 
 func lastOperation(edits ...func(*argocd.OperationState)) edit {
@@ -181,6 +205,48 @@ func TestDecisionsFollowTheStateOfTheApplication(t *testing.T) {
 		"an operation of somebody else at the release is joined": {looks: []look{
 			{app: application(compared("OutOfSync", ours), lastOperation(to(ours))), want: argocd.Wait, says: "operation Running"},
 			{at: 9, app: application(compared("OutOfSync", ours), lastOperation(phase("Failed"), to(ours), saying("boom"), finished(5)), reconciled(6)), want: argocd.Fail, kind: failure.Unhealthy, says: "has ended as Failed: boom"},
+		}},
+		"an operation of ours that the controller could not do for the moment is started again": {looks: []look{
+			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), mine)), change: synced, want: argocd.Wait},
+			{at: 9, app: application(compared("OutOfSync", ours), errored(unavailable, 8), reconciled(7)), want: argocd.Refresh},
+			{at: 9, app: application(compared("OutOfSync", ours), errored(unavailable, 8), reconciled(9)), want: argocd.Again, says: "connection refused\"; it is to be started again"},
+			{at: 14, app: application(compared("OutOfSync", ours), errored(unavailable, 8), reconciled(9)), change: repeats(1, 8), want: argocd.Start},
+			{at: 15, app: application(compared("OutOfSync", ours), lastOperation(to(ours), mine)), want: argocd.Wait},
+			{at: 20, app: application(compared("OutOfSync", ours), errored(unavailable, 19), reconciled(20)), want: argocd.Again},
+		}},
+		"and four times at most": {looks: []look{
+			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), mine)), want: argocd.Wait},
+			{at: 9, app: application(compared("OutOfSync", ours), errored(unavailable, 8), reconciled(9)), change: repeats(2, -9), want: argocd.Again},
+			{at: 9, app: application(compared("OutOfSync", ours), errored(unavailable, 8), reconciled(9)), change: repeats(3, -9), want: argocd.Fail, kind: failure.Unhealthy, says: "4 operations have ended as Error, the last one: ComparisonError"},
+		}},
+		"starts of ours do not count as answers to somebody else": {looks: []look{
+			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), mine)), want: argocd.Wait},
+			{at: 9, app: application(compared("OutOfSync", ours), lastOperation(phase("Succeeded"), to(foreign), finished(5)), reconciled(6)), change: repeats(2, -9), want: argocd.Start},
+		}},
+		"an operation of ours that is in vain for good is a failure": {looks: []look{
+			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), mine)), change: synced, want: argocd.Wait},
+			{at: 9, app: application(compared("OutOfSync", ours), errored(notBuilt, 8), reconciled(9)), want: argocd.Fail, kind: failure.Unhealthy, says: "has ended as Error: ComparisonError"},
+		}},
+		"one that has failed is, too, whatever it says": {looks: []look{
+			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), mine)), change: synced, want: argocd.Wait},
+			{at: 9, app: application(compared("OutOfSync", ours), lastOperation(mine, phase("Failed"), to(ours), saying(unavailable), finished(8)), reconciled(9)), want: argocd.Fail, kind: failure.Unhealthy, says: "has ended as Failed"},
+		}},
+		"one of somebody else is, too": {looks: []look{
+			{app: application(compared("OutOfSync", ours), lastOperation(to(ours))), want: argocd.Wait},
+			{at: 9, app: application(compared("OutOfSync", ours), lastOperation(phase("Error"), to(ours), saying(unavailable), finished(8)), reconciled(9)), want: argocd.Fail, kind: failure.Unhealthy, says: "has ended as Error"},
+		}},
+		"a controller that does not know the project yet is asked until it does": {looks: []look{
+			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), mine)), change: synced, want: argocd.Wait},
+			{at: 9, app: application(errored(unknownProject, 8), reconciled(-9), invalid), want: argocd.Refresh, says: "know the project"},
+			{at: 9, app: application(errored(unknownProject, 8), reconciled(-9), invalid), change: refreshed(1, 9), want: argocd.Wait},
+			{at: 19, app: application(errored(unknownProject, 8), reconciled(-9), invalid), want: argocd.Refresh},
+			{at: 20, app: application(compared("OutOfSync", ours), errored(unknownProject, 8), reconciled(20)), change: refreshed(2, 20), want: argocd.Again},
+		}},
+		"one that insists on it is believed": {looks: []look{
+			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), mine)), change: synced, want: argocd.Wait},
+			{at: 9, app: application(errored(unknownProject, 8), reconciled(-9), invalid), want: argocd.Refresh},
+			{at: 29, app: application(errored(unknownProject, 8), reconciled(-9), invalid), change: refreshed(2, -9), want: argocd.Refresh},
+			{at: 30, app: application(errored(unknownProject, 8), reconciled(-9), invalid), change: refreshed(3, 30), want: argocd.Fail, kind: failure.Unhealthy, says: "and it stays so: InvalidSpecError: Application referencing project team-a"},
 		}},
 		"an operation of somebody else elsewhere is waited for": {looks: []look{
 			{app: application(compared("OutOfSync", ours), lastOperation(to(foreign))), want: argocd.Wait, says: "operation of admin to cccccccccccc is in the way, Running"},

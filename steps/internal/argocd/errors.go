@@ -75,6 +75,10 @@ func classify(ctx context.Context, what string, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w: %w", wrapped, ctx.Err())
 	}
+	return classifyAnswer(api, wrapped)
+}
+
+func classifyAnswer(api *APIError, wrapped error) error {
 	if kind, hint, found := transportTrouble(api); found {
 		return &failure.Error{Kind: kind, Hint: hint, Err: wrapped}
 	}
@@ -142,6 +146,39 @@ var passing = map[codes.Code][]string{
 		"unexpected EOF", "application refresh deadline exceeded", "context deadline exceeded", "connection refused", "connection reset",
 		"i/o timeout", "error updating application", "the object has been modified", "etcdserver",
 	},
+}
+
+// Wordings of a controller that was started and works before it has read the projects.
+var starting = regexp.MustCompile(`project \S+ which does not exist|appprojects?\.argoproj\.io "[^"]*" not found`)
+
+// Wordings of an operation's end that last although the table has them for calls.
+var lasting = []string{
+	"Manifest generation error (cached)", // nothing is generated again for an hour
+	"parse error at",                     // a template with an "unexpected EOF"
+	"message larger than max",
+}
+
+// passes says, by its message, whether an operation that the controller could not do may be done when it is started again. It
+// is for operations whose application the server has accepted: that the project is missing passes for these only.
+func passes(message string) bool {
+	if containsAny(message, lasting...) {
+		return false
+	}
+	api := &APIError{Code: codeIn(message), Message: message}
+	return starting.MatchString(message) || retry.IsTransient(classifyAnswer(api, api))
+}
+
+var codeText = regexp.MustCompile(`rpc error: code = (\w+) desc = `)
+
+// codeIn returns the code of the innermost call that the message tells of, which is that of the cause.
+func codeIn(message string) codes.Code {
+	calls := codeText.FindAllStringSubmatch(message, -1)
+	for code := codes.Canceled; len(calls) > 0 && code <= codes.Unauthenticated; code++ {
+		if code.String() == calls[len(calls)-1][1] {
+			return code
+		}
+	}
+	return codes.Unknown
 }
 
 func classifyCode(api *APIError, err error) error {

@@ -180,6 +180,36 @@ func (c classified) check(t *testing.T, err error) {
 	}
 }
 
+func TestAnOperationThatEndedAsErrorIsJudgedByItsMessage(t *testing.T) {
+	const loading = "ComparisonError: Failed to load target state: failed to generate manifest for source 1 of 1: "
+	for message, want := range map[string]bool{
+		unavailable:    true,
+		unknownProject: true,
+		`appproject.argoproj.io "team-a" not found`:                                                                                         true,
+		`Failed to load application project: appproject.argoproj.io "team-a" not found`:                                                     true,
+		loading + "rpc error: code = DeadlineExceeded desc = context deadline exceeded":                                                     true,
+		loading + "rpc error: code = Unknown desc = failed to list refs: dial tcp 10.0.0.1:443: i/o timeout":                                true,
+		loading + "rpc error: code = Unknown desc = rpc error: code = Unavailable desc = error reading from server: EOF (retried 5 times).": true,
+		loading + "rpc error: code = Canceled desc = context canceled":                                                                      true,
+		`failed to load openAPISchema: Get "https://10.96.0.1:443/openapi/v2": dial tcp 10.96.0.1:443: connect: connection refused`:         true,
+		"etcdserver: leader changed": true,
+		notBuilt:                     false,
+		"":                           false,
+		"no idea":                    false,
+		loading + "rpc error: code = Unknown desc = Manifest generation error (cached): dial tcp 10.0.0.1:443: i/o timeout":                     false,
+		loading + "rpc error: code = Unknown desc = `helm template .` failed exit status 1: Error: parse error at (web.yaml:3): unexpected EOF": false,
+		loading + "rpc error: code = ResourceExhausted desc = grpc: received message larger than max (209715200 vs. 104857600)":                 false,
+		loading + "rpc error: code = Unavailable desc = connection error: x509: certificate signed by unknown authority":                        false,
+		loading + "rpc error: code = Unauthenticated desc = authentication required":                                                            false,
+		loading + "rpc error: code = Internal desc = unable to resolve 'v9' to a commit SHA":                                                    false,
+		"InvalidSpecError: application repo https://git.example.com/x is not permitted in project 'team-a'":                                     false,
+	} {
+		if got := argocd.Passes(message); got != want {
+			t.Errorf("%t: %s", got, message)
+		}
+	}
+}
+
 func TestATerminationWithoutAnOperationIsNothing(t *testing.T) {
 	client := mustConnect(t, serve(t, argocdtest.Options{}), argocd.Options{})
 	if err := client.Terminate(t.Context(), web); err != nil {

@@ -58,9 +58,9 @@ func NewFollower(c *Client, ref Ref, r Request) *Follower {
 	return &Follower{Client: c, Request: r, ref: ref, progress: Progress{Relations: map[string]Relation{}}}
 }
 
-// Run returns when the application is as asked or will not be, with a transient error when the server cannot be reached, or
-// when ctx ends. After an error it may be run again and goes on where it was: a sync whose answer was lost is looked for, and
-// not asked for again.
+// Run returns when the application is as asked or will not be, with a transient error when the server cannot be reached or the
+// operation has ended for a reason that passes, or when ctx ends. After an error it may be run again and goes on where it was: a sync whose answer was lost is looked for, and
+// not asked for again, and an operation that was in vain is started once more.
 func (f *Follower) Run(ctx context.Context) (Outcome, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -81,6 +81,10 @@ func (f *Follower) Run(ctx context.Context) (Outcome, error) {
 		switch d.Action {
 		case Done:
 			return Outcome{Changed: d.Changed, Notice: d.Notice, App: f.app}, nil
+		case Again:
+			f.progress.Repeats++
+			f.progress.Repeated, f.progress.Cause = d.Revision, f.app.State.Message
+			return Outcome{}, &failedError{ref: f.ref, err: d.Err}
 		case Fail:
 			return Outcome{}, &failedError{ref: f.ref, err: d.Err}
 		case Wait:
@@ -162,7 +166,7 @@ func (f *Follower) note(d Decision) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reason = d.Reason
-	if d.Err != nil {
+	if d.Err != nil && d.Reason == "" {
 		f.reason = d.Err.Error()
 	}
 }

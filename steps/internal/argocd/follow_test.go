@@ -349,7 +349,7 @@ func TestKilledAtAnyCallAndRunAgain(t *testing.T) {
 			app := argocdtest.App{Name: "web", Deployed: true, Automated: automated}
 			inWorld(t, argocdtest.Options{ProgressingFor: 15 * time.Second, OperationFor: 15 * time.Second}, app, func(w *world) {
 				n := 0
-				for w.killAt(n, before) {
+				for w.killAt(n, before, "") {
 					n++
 				}
 				if n < 5 {
@@ -360,9 +360,29 @@ func TestKilledAtAnyCallAndRunAgain(t *testing.T) {
 	}
 }
 
-// killAt runs a release that is killed at a call, and another one to the end. It returns false if there were fewer calls.
-func (w *world) killAt(n int, before bool) bool {
+// TestKilledAtAnyCallWhileAnOperationIsInVain does so with an operation that is started twice.
+func TestKilledAtAnyCallWhileAnOperationIsInVain(t *testing.T) {
+	for _, before := range []bool{true, false} {
+		app := argocdtest.App{Name: "web", Deployed: true}
+		inWorld(t, argocdtest.Options{ProgressingFor: 15 * time.Second, OperationFor: 15 * time.Second}, app, func(w *world) {
+			n := 0
+			for w.killAt(n, before, unavailable) {
+				n++
+			}
+			if n < 10 {
+				w.t.Errorf("a release is %d calls only", n)
+			}
+		})
+	}
+}
+
+// killAt runs a release that is killed at a call, and another one to the end. The first operation ends with the trouble, if there
+// is one. It returns false if there were fewer calls.
+func (w *world) killAt(n int, before bool, trouble string) bool {
 	w.t.Helper()
+	if trouble != "" {
+		w.errs(trouble)
+	}
 	revision := w.push(fmt.Sprint("to-be-killed-", n), nil)
 	history := len(w.App("web").Status.History)
 	ctx, kill := context.WithCancel(w.t.Context())
@@ -596,6 +616,80 @@ func TestASyncWhoseAnswerIsLostIsNotRepeated(t *testing.T) {
 			w.t.Error("nothing has changed")
 		}
 		w.syncs(1)
+	})
+}
+
+func TestAnOperationThatWasInVainIsStartedAgain(t *testing.T) {
+	inWorld(t, argocdtest.Options{OperationFor: 10 * time.Second}, argocdtest.App{}, func(w *world) {
+		w.errs(unavailable, unavailable)
+		began := time.Now()
+		outcome := w.mustRun(w.follower(w.request(w.push("2", nil))))
+		// Three operations, 5 s and 10 s between them, 5 s to settle.
+		if took := time.Since(began); took < 50*time.Second || took > 55*time.Second {
+			w.t.Errorf("took %s", took)
+		}
+		if !outcome.Changed || !strings.Contains(outcome.Notice, "was started 3 times: the one before has ended as Error: ComparisonError") {
+			w.t.Errorf("ended with %+v", outcome)
+		}
+		w.syncs(3)
+	})
+	t.Run("four times at most", func(t *testing.T) {
+		inWorld(t, argocdtest.Options{}, argocdtest.App{}, func(w *world) {
+			w.errs(unavailable, unavailable, unavailable, unavailable+" (the last)", "too many")
+			_, err := w.run(w.follower(w.request(w.push("2", nil))))
+			w.fails(err, failure.Unhealthy, "(the last)")
+			w.syncs(4)
+		})
+	})
+	t.Run("not where it would be in vain again", func(t *testing.T) {
+		inWorld(t, argocdtest.Options{}, argocdtest.App{}, func(w *world) {
+			w.errs(notBuilt)
+			_, err := w.run(w.follower(w.request(w.push("2", nil))))
+			w.fails(err, failure.Unhealthy, "the operation has ended as Error: ComparisonError")
+			w.syncs(1)
+		})
+	})
+	t.Run("however the answers are lost", func(t *testing.T) {
+		inWorld(t, argocdtest.Options{OperationFor: time.Second}, argocdtest.App{}, func(w *world) {
+			w.errs(unavailable, unavailable, unavailable, unavailable, unavailable)
+			w.Fail("application.Sync", argocdtest.Always, argocdtest.LoseReply())
+			_, err := w.run(w.follower(w.request(w.push("2", nil))))
+			w.fails(err, failure.Unhealthy, "4 operations have ended as Error")
+			w.syncs(4)
+		})
+	})
+}
+
+// errs lets the next operations end as Error.
+func (w *world) errs(messages ...string) {
+	w.t.Helper()
+	if err := w.ErrOperations("web", messages...); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestAControllerThatWasStartedAnewMayNotKnowTheProjectYet(t *testing.T) {
+	inWorld(t, argocdtest.Options{OperationFor: time.Minute}, argocdtest.App{}, func(w *world) {
+		time.AfterFunc(30*time.Second, func() { w.ForgetProject("default") })
+		time.AfterFunc(64*time.Second, func() { w.RecallProject("default") })
+		revision := w.push("2", nil)
+		outcome := w.mustRun(w.follower(w.request(revision)))
+		if outcome.App.Sync.Revisions[0] != revision || !strings.Contains(outcome.Notice, "project default which does not exist") {
+			w.t.Errorf("ended with %+v", outcome)
+		}
+		w.syncs(2)
+	})
+	t.Run("or it is missing", func(t *testing.T) {
+		inWorld(t, argocdtest.Options{OperationFor: time.Minute}, argocdtest.App{}, func(w *world) {
+			time.AfterFunc(30*time.Second, func() { w.ForgetProject("default") })
+			began := time.Now()
+			_, err := w.run(w.follower(w.request(w.push("2", nil))))
+			w.fails(err, failure.Unhealthy, "it stays so: InvalidSpecError: Application referencing project default which does not exist")
+			if took := time.Since(began); took > 80*time.Second {
+				w.t.Errorf("took %s", took)
+			}
+			w.syncs(1)
+		})
 	})
 }
 

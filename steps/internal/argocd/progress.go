@@ -49,6 +49,10 @@ type Progress struct {
 	Refusal error
 	// Terminated is the operation whose end was asked for.
 	Terminated string
+	// Repeats counts the operations that have ended for reasons that pass, Repeated is the last one, and Cause is what it said.
+	Repeats  int
+	Repeated string
+	Cause    string
 
 	before     string // the operation that was complete when the release began
 	began      bool
