@@ -31,7 +31,8 @@ type story struct {
 
 type setting struct {
 	automated       bool
-	minReadySeconds int // how long a pod must be ready before its Deployment is
+	minReadySeconds int  // how long a pod must be ready before its Deployment is
+	waves           bool // an operation lasts until the Deployment is ready, and then applies the rest
 }
 
 // tell begins a story with an application that runs v1.
@@ -43,9 +44,13 @@ func tell(t *testing.T, name string, with setting) *story {
 			t.Logf("the logs of the servers are in %s", argocd.Logs)
 		}
 	})
+	last := service
+	if with.waves {
+		last = strings.Replace(service, "{name: web}", `{name: web, annotations: {argocd.argoproj.io/sync-wave: "1"}}`, 1)
+	}
 	files := map[string]string{
 		"deploy/kustomization.yaml": "resources: [service.yaml, deployment.yaml]\nimages:\n- name: " + image + "\n  newTag: v1\n",
-		"deploy/service.yaml":       service,
+		"deploy/service.yaml":       last,
 		"deploy/deployment.yaml":    deploymentOf(with.minReadySeconds),
 	}
 	if err := git.CreateRepo(name, gitrepotest.RepoOptions{Files: files}); err != nil {
