@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"errors"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -64,6 +66,60 @@ func TestAControllerThatIsAwayForAMinuteIsWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := release.wait(); got.code != 0 {
+		t.Fatalf("exit %d", got.code)
+	}
+	s.runs("v2")
+	s.syncs(2)
+}
+
+func TestAnOperationThatARepoServerCouldNotHelpWithIsStartedAgain(t *testing.T) {
+	s := tell(t, "repo-server", setting{minReadySeconds: 5, waves: true})
+	release := s.begin(s.release("v2")...)
+	release.operates()
+	if err := argocd.RepoServer.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the operation has ended as Error", func() error {
+		if said := release.stderr.String(); !strings.Contains(said, "operation Error: ") {
+			return errors.New(said)
+		}
+		return nil
+	})
+	if err := argocd.RepoServer.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if got := release.wait(); got.code != 0 || !strings.Contains(got.stderr, "it is to be started again") {
+		t.Fatalf("exit %d", got.code)
+	}
+	s.runs("v2")
+	s.syncs(2)
+}
+
+func TestAControllerThatDoesNotKnowTheProjectYetIsWaitedFor(t *testing.T) {
+	s := tell(t, "unknown", setting{minReadySeconds: 5, waves: true})
+	release := s.begin(s.release("v2")...)
+	release.operates()
+	if err := argocd.Controller.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	// The controller writes this itself when it happens to read the applications before the projects.
+	err := argocd.Apply(`apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: unknown, namespace: argocd}
+spec:
+  project: team-a
+  source: {repoURL: "` + s.url + `", targetRevision: main, path: deploy}
+  destination: {namespace: team-a-unknown, server: "https://kubernetes.default.svc"}
+status:
+  conditions: [{type: InvalidSpecError, message: Application referencing project team-a which does not exist}]
+`)
+	if err != nil {
+		t.Error(err)
+	}
+	if err := argocd.Controller.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if got := release.wait(); got.code != 0 || !strings.Contains(got.stderr, "it is to be started again") {
 		t.Fatalf("exit %d", got.code)
 	}
 	s.runs("v2")

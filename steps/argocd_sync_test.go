@@ -151,6 +151,23 @@ func TestNoServerHoldsTheStepLongerThanItsTime(t *testing.T) {
 	}
 }
 
+func TestAnOperationIsStartedAgainWithinTheTimeOnly(t *testing.T) {
+	inSyncBubble(t, argocdtest.Options{OperationFor: 24 * time.Second}, 1, func(b *syncBubble) {
+		if err := b.ErrOperations("app-0", "connection refused"); err != nil {
+			b.t.Fatal(err)
+		}
+		b.step.Timeout = 30 * time.Second
+		_, err := b.step.Run(b.t.Context(), b.env)
+		if failure.KindOf(err) != failure.Pending || !strings.Contains(err.Error(), "waited 30s for the next start of the operation; the last answer: ") ||
+			!strings.Contains(err.Error(), "the operation has ended as Error: connection refused") {
+			b.t.Errorf("ended with %v", err)
+		}
+		if n := len(b.Calls("application.Sync")); n != 1 {
+			b.t.Errorf("synced %d times", n)
+		}
+	})
+}
+
 func TestAnInterruptedWaitSaysWhatItWasWaitingFor(t *testing.T) {
 	inSyncBubble(t, argocdtest.Options{ProgressingFor: time.Hour}, 1, func(b *syncBubble) {
 		ctx, cancel := context.WithCancelCause(b.t.Context())
