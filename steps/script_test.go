@@ -56,6 +56,10 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// raceOptions are those of a binary with the race detector, which sleeps for a second before it exits: a fortieth is long enough
+// for the goroutines that are left to meet in, and stories start thousands of processes.
+const raceOptions = "atexit_sleep_ms=25"
+
 // setUpScript keeps the machine's own configuration out: a story must mean the same on every agent.
 func setUpScript(env *testscript.Env) error {
 	env.Values[gitServerKey{}] = new(*gitrepotest.Server)
@@ -71,6 +75,7 @@ func setUpScript(env *testscript.Env) error {
 		{"GIT_COMMITTER_NAME", "Story"},
 		{"GIT_COMMITTER_EMAIL", "story@example.com"},
 		{"NO_PROXY", "127.0.0.1,localhost"},
+		{"GORACE", raceOptions},
 	} {
 		env.Setenv(variable[0], variable[1])
 	}

@@ -2,6 +2,7 @@ package steps_test
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -11,8 +12,9 @@ import (
 // A released version is only what the linker says, so this test links one.
 func TestAReleasedVersionIsHeldAgainstTheRange(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "slipway")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary,
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", binary,
 		"-ldflags", "-X slipway/steps.linkedVersion=v1.4.2 -X slipway/steps.linkedCommit=4f1c0de", "..")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -126,7 +126,7 @@ func buildAll(ctx context.Context, modules, product, bin string, versions []stri
 		if _, err := goTool(ctx, product, "build", "-trimpath", "-o", result.slipway, "."); err != nil {
 			return err
 		}
-		_, err := goTool(ctx, product, "test", "-c", "-o", result.conformance, "./steps/internal/argocd")
+		_, err := goTool(ctx, product, "test", "-c", "-trimpath", "-o", result.conformance, "./steps/internal/argocd")
 		return err
 	})
 	return result, builds.Wait()

@@ -141,7 +141,9 @@ func (s *stage) set(ctx context.Context) error {
 		return err
 	}
 	s.slipway = filepath.Join(s.dir, "slipway")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", s.slipway, "slipway").CombinedOutput(); err != nil {
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", s.slipway, "slipway")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	module, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()

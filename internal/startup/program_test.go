@@ -19,7 +19,9 @@ func build(t *testing.T) string {
 		t.Skip("links the whole program")
 	}
 	program := filepath.Join(t.TempDir(), "slipway")
-	if out, err := exec.Command("go", "build", "-o", program, "slipway").CombinedOutput(); err != nil {
+	cmd := exec.Command("go", "build", "-trimpath", "-o", program, "slipway")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return program
