@@ -100,32 +100,31 @@ func TestARejectionThatIsKilledAtAnyRequestIsCarriedOutByTheNext(t *testing.T) {
 // each call of Argo CD, and runs it again.
 func TestAReleaseKilledUntilItIsTakenBackIsFinishedByTheNext(t *testing.T) {
 	for _, to := range []string{"Git", "Argo CD"} {
-		t.Run(to, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t, shop())
-			cd := argocdtest.New(t, argocdtest.Options{})
-			if err := cd.AddApp(argocdtest.App{Name: "shop", Repo: s.url(), Path: shopDir, Revision: "main", Deployed: true}); err != nil {
-				t.Fatal(err)
-			}
-			s.env = []string{"ARGOCD_SERVER=" + cd.Addr(), "ARGOCD_AUTH_TOKEN=" + cd.Token("admin", time.Time{}), "SLIPWAY_ARGOCD_PLAINTEXT=true"}
-			s.save()
-			s.ends = steps.ExitRejected
-			step := append(releaseStep(s), "--app", "shop", "--settle", "0s", "--await", "100ms", "--poll", "1h", "--on-timeout", "reject", "--on-reject", "revert",
-				"--job", "shop", "--order", "7")
-			runs := 0
-			for _, after := range []bool{false, true} {
-				for n := 0; ; n++ {
+		for _, after := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, handled %t", to, after), func(t *testing.T) {
+				t.Parallel()
+				s := newSite(t, shop())
+				cd := argocdtest.New(t, argocdtest.Options{})
+				if err := cd.AddApp(argocdtest.App{Name: "shop", Repo: s.url(), Path: shopDir, Revision: "main", Deployed: true}); err != nil {
+					t.Fatal(err)
+				}
+				s.env = []string{"ARGOCD_SERVER=" + cd.Addr(), "ARGOCD_AUTH_TOKEN=" + cd.Token("admin", time.Time{}), "SLIPWAY_ARGOCD_PLAINTEXT=true"}
+				s.save()
+				s.ends = steps.ExitRejected
+				step := append(releaseStep(s), "--app", "shop", "--settle", "0s", "--await", "100ms", "--poll", "1h", "--on-timeout", "reject", "--on-reject", "revert",
+					"--job", "shop", "--order", "7")
+				runs := 0
+				for killed := true; killed; runs++ {
 					s.restore()
-					var killed bool
 					switch {
 					case to == "Argo CD":
-						killed = s.killedAtCall(cd, n, after, step)
+						killed = s.killedAtCall(cd, runs, after, step)
 					case after:
-						killed = s.killedAfterPush(n, step)
+						killed = s.killedAfterPush(runs, step)
 					default:
-						killed = s.killedAt(n, false, step)
+						killed = s.killedAt(runs, false, step)
 					}
-					what := fmt.Sprintf("killed at %d, handled %t", n, after)
+					what := fmt.Sprintf("killed at %d", runs)
 					if end := s.slipway(step...); end.code != steps.ExitRejected {
 						t.Errorf("%s: %v", what, end)
 					}
@@ -133,12 +132,9 @@ func TestAReleaseKilledUntilItIsTakenBackIsFinishedByTheNext(t *testing.T) {
 					if app := cd.App("shop"); app.Status.Sync.Revision != s.tip() || app.Status.Health.Status != "Healthy" {
 						t.Errorf("%s: %s at %s", what, app.Status.Health.Status, app.Status.Sync.Revision)
 					}
-					if runs++; !killed {
-						break
-					}
 				}
-			}
-			t.Logf("%d runs", runs)
-		})
+				t.Logf("%d runs", runs)
+			})
+		}
 	}
 }

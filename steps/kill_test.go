@@ -109,6 +109,7 @@ func (s *site) othersRelease() {
 // TestAStepKilledAtAnyRequestIsFinishedByTheNext kills each step at its first request, its second and so on, once before
 // the server has handled the request and once after, and runs the step again.
 func TestAStepKilledAtAnyRequestIsFinishedByTheNext(t *testing.T) {
+	t.Parallel()
 	for name, tt := range killCases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -264,6 +265,7 @@ func (s *site) killed(step []string, fault func(kill func()) (undo func())) bool
 
 // TestAStepKilledAmongTheFilesIsFinishedByTheNext kills steps while they bring many files of a checkout up to date.
 func TestAStepKilledAmongTheFilesIsFinishedByTheNext(t *testing.T) {
+	t.Parallel()
 	const files = 100
 	name := func(n int) string { return fmt.Sprintf("%s/many/%03d.yaml", shopDir, n) }
 	for kind, tt := range killCases {
@@ -346,6 +348,7 @@ func TestAStepKilledAtAnyChangeOfAFileIsFinishedByTheNext(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), strace, "-f", "-o", os.DevNull, "true").CombinedOutput(); err != nil {
 		t.Skipf("strace does not work here: %v: %s", err, out)
 	}
+	t.Parallel()
 	for kind, tt := range killCases {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

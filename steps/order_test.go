@@ -40,6 +40,7 @@ func (b *builds) holds(tag string) {
 }
 
 func TestAnOlderBuildNeverReplacesANewerOne(t *testing.T) {
+	t.Parallel()
 	for _, clones := range []bool{false, true} {
 		kind := "from slipway checkouts"
 		if clones {

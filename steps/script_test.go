@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the contract of the binary as stories, one per file. UPDATE=1 rewrites the files that cmp compares.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,

@@ -11,6 +11,7 @@ import (
 
 // A released version is only what the linker says, so this test links one.
 func TestAReleasedVersionIsHeldAgainstTheRange(t *testing.T) {
+	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "slipway")
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", binary,
 		"-ldflags", "-X slipway/steps.linkedVersion=v1.4.2 -X slipway/steps.linkedCommit=4f1c0de", "..")
