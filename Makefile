@@ -41,12 +41,12 @@ image: ## build the agent image with docker, buildah or podman; BASE, GO_IMAGE, 
 		-f agent-image/Dockerfile -t $(IMAGE) $(if $(SHA256),$(DIST),.)
 
 # One way to compile for all of these but the race detector's, since packages that are compiled in two ways are compiled twice.
-lint test-library test-library-mutants demo demo-servers transcript e2e: export CGO_ENABLED := 0
-lint test-library test-library-mutants demo demo-servers transcript e2e: export GOFLAGS := $(GOFLAGS) -trimpath
+lint test-library test-library-mutants test-image demo demo-servers transcript e2e: export CGO_ENABLED := 0
+lint test-library test-library-mutants test-image demo demo-servers transcript e2e: export GOFLAGS := $(GOFLAGS) -trimpath
 
 # make lint vets. To vet a test go test vets everything that it imports, which takes a minute where nothing is cached.
 test: chromium ## run all tests, Go's under the race detector; a few more where strace, gpg and ssh-keygen are installed
-	@nice go build -race ./... & trap "wait $$!" EXIT; $(MAKE) --no-print-directory test-library # which waits more than it works
+	@GOGC=200 nice go build -race ./... & trap "wait $$!" EXIT; $(MAKE) --no-print-directory test-library # which waits more than it works
 	go test -vet=off -race -parallel 8 -timeout 25m ./...
 
 chromium: ## install the browser that the tests look at pages with, where it is missing and apt-get is there
@@ -67,6 +67,9 @@ test-image: ## build the agent image and run every step in it; needs root, build
 test-release: ## make the release of HEAD twice, in two places and once without a build cache, and compare; takes minutes
 	go test -tags release -timeout 40m ./release
 
+# A seventh of the CPU of the compiler and the linter is the collector's, unless it may wait for longer.
+lint: export GOGC := 200
+lint: export GOMEMLIMIT := 4GiB
 lint: ## check formatting, layers and the rest of .golangci.yml
 	$(TOOL) golangci-lint run
 	linter=$$($(TOOL) -n golangci-lint) && cd e2e && "$$linter" run ./...
