@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -110,8 +111,9 @@ func (b binary) ldflags(version string) string {
 	return flags
 }
 
-// gcflags make the compiler do without inlining and debug information, which takes a third of its time.
-const gcflags = "-gcflags=all=-l -dwarf=false"
+// gcflags make the compiler do without inlining and debug information, which takes a third of its time. The standard library is
+// compiled as it is for slipway, so that it is in Go's cache.
+var gcflags = []string{"-gcflags=all=-l -dwarf=false", "-gcflags=std="}
 
 func (b binary) key(source string) (string, error) {
 	hash := sha256.New()
@@ -137,7 +139,8 @@ func (b binary) buildInto(ctx context.Context, root, source string, result built
 	}
 	defer os.RemoveAll(half)
 	program := built{dir: half}.path()
-	if _, err = goTool(ctx, source, "build", "-trimpath", "-buildvcs=false", gcflags, "-ldflags", b.ldflags(result.version), "-o", program, "."); err != nil {
+	args := slices.Concat([]string{"build", "-trimpath", "-buildvcs=false"}, gcflags, []string{"-ldflags", b.ldflags(result.version), "-o", program, "."})
+	if _, err = goTool(ctx, source, args...); err != nil {
 		return err
 	}
 	if err := b.copyFiles(ctx, source, half); err != nil {
