@@ -329,7 +329,9 @@ func TestDecisionsFollowTheStateOfTheApplication(t *testing.T) {
 		"what Git no longer has is named when nobody may delete it": {looks: []look{
 			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), mine)), change: synced, want: argocd.Wait},
 			{at: 3, app: application(compared("OutOfSync", ours), justReleased, reconciled(3), leftBehind), want: argocd.Refresh},
-			{at: 4, app: application(compared("OutOfSync", ours), justReleased, reconciled(3), leftBehind), change: refreshed(1, 4), want: argocd.Fail, kind: failure.Conflict, says: "Git no longer has ConfigMap web/web"},
+			{at: 4, app: application(compared("OutOfSync", ours), justReleased, reconciled(3), leftBehind), change: refreshed(1, 4), want: argocd.Wait},
+			{at: 14, app: application(compared("OutOfSync", ours), justReleased, reconciled(3), leftBehind), want: argocd.Refresh},
+			{at: 15, app: application(compared("OutOfSync", ours), justReleased, reconciled(14), leftBehind), change: refreshed(2, 15), want: argocd.Fail, kind: failure.Conflict, says: "Git no longer has ConfigMap web/web"},
 		}},
 		"nothing is synced for objects that would stay": {looks: []look{
 			{app: application(compared("OutOfSync", ours), released, leftBehind), change: refreshed(1, 0), want: argocd.Fail, kind: failure.Conflict, says: "ConfigMap web/web"},
@@ -338,10 +340,19 @@ func TestDecisionsFollowTheStateOfTheApplication(t *testing.T) {
 			request: func(r *argocd.Request) { r.Prune = true },
 			looks:   []look{{app: application(compared("OutOfSync", ours), released, leftBehind), want: argocd.Start}},
 		},
-		"an application that differs after the sync is compared once more and then refused": {looks: []look{
+		"an application that differs after the sync is compared twice more and then refused": {looks: []look{
 			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), mine)), change: synced, want: argocd.Wait},
 			{at: 3, app: application(compared("OutOfSync", ours), justReleased, reconciled(3), drifted), want: argocd.Refresh},
-			{at: 4, app: application(compared("OutOfSync", ours), justReleased, reconciled(3), drifted), change: refreshed(1, 4), want: argocd.Fail, kind: failure.Unhealthy, says: "OutOfSync although aaaaaaaaaaaa was synced: Deployment web/web"},
+			{at: 4, app: application(compared("OutOfSync", ours), justReleased, reconciled(3), drifted), change: refreshed(1, 4), want: argocd.Wait},
+			{at: 14, app: application(compared("OutOfSync", ours), justReleased, reconciled(3), drifted), want: argocd.Refresh},
+			{at: 15, app: application(compared("OutOfSync", ours), justReleased, reconciled(14), drifted), change: refreshed(2, 15), want: argocd.Fail, kind: failure.Unhealthy, says: "OutOfSync although aaaaaaaaaaaa was synced: Deployment web/web"},
+		}},
+		"a controller that has not yet heard of what it has applied is given time": {looks: []look{
+			{app: application(compared("OutOfSync", ours), lastOperation(to(ours), mine)), change: synced, want: argocd.Wait},
+			{at: 3, app: application(compared("OutOfSync", ours), justReleased, reconciled(3), drifted), want: argocd.Refresh},
+			{at: 4, app: application(compared("OutOfSync", ours), justReleased, reconciled(4), drifted), change: refreshed(1, 4), want: argocd.Wait},
+			{at: 5, app: application(compared("Synced", ours), justReleased, reconciled(5)), want: argocd.Wait, says: "stay Healthy"},
+			{at: 10, app: application(compared("Synced", ours), justReleased, reconciled(5)), want: argocd.Done},
 		}},
 		"somebody who syncs something else is answered once": {looks: []look{
 			{app: application(compared("OutOfSync", ours), lastOperation(phase("Succeeded"), to(foreign), finished(-9))), change: synced, want: argocd.Start},

@@ -44,7 +44,9 @@ func (d *decider) unsynced(target string, compared Relation, applied string) Dec
 		return fail(failure.Conflict, "release to the branch that the application follows, or let it follow this one",
 			"%s was synced, but the application follows %s, which is at %s%s: it would be OutOfSync for ever",
 			short(applied), d.followed(), short(target), d.relationText(compared))
-	case d.Refreshes == 0:
+	case d.Refreshes == 0, d.joined() && d.Refreshes < 2:
+		// A controller with much to do learns of what it has applied itself after it has compared, and calls it missing. The second
+		// comparison comes some seconds after the first one.
 		return d.refresh("another comparison, as it is OutOfSync after the sync")
 	case d.onlyPruning():
 		return fail(failure.Conflict, "delete them with --prune, or keep them out of the comparison by the annotation argocd.argoproj.io/compare-options: IgnoreExtraneous",
