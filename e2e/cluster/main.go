@@ -164,6 +164,10 @@ func runOne(run func(c *Cluster) int) (code int, err error) {
 		return 0, errors.Join(err, c.Stop(), fmt.Errorf("the logs of the servers are kept: %s", c.Logs))
 	}
 	fmt.Fprintf(os.Stderr, "e2e: started in %s; the logs of the servers are in %s\n", time.Since(begun).Round(100*time.Millisecond), c.Logs)
+	// What the stories write goes with the rest, also when they are interrupted and cannot remove it.
+	if err := os.Setenv("TMPDIR", c.dir("tmp")); err != nil {
+		return 0, errors.Join(err, c.Stop())
+	}
 	code = run(c)
 	if err := c.Stop(); err != nil {
 		return 0, err
