@@ -67,9 +67,6 @@ test-image: ## build the agent image and run every step in it; needs root, build
 test-release: ## make the release of HEAD twice, in two places and once without a build cache, and compare; takes minutes
 	go test -tags release -timeout 40m ./release
 
-# A seventh of the CPU of the compiler and the linter is the collector's, unless it may wait for longer.
-lint: export GOGC := 200
-lint: export GOMEMLIMIT := 4GiB
 lint: ## check formatting, layers and the rest of .golangci.yml
 	$(TOOL) golangci-lint run
 	linter=$$($(TOOL) -n golangci-lint) && cd e2e && "$$linter" run ./...

@@ -105,7 +105,7 @@ func (b *bench) inCluster(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("go list -m: %w", err)
 	}
 	with := filepath.Join(b.dir, "with")
-	if err := goCommand(ctx, "", "build", "-C", filepath.Join(strings.TrimSpace(string(module)), "e2e"), "-o", with, "./with"); err != nil {
+	if err := goCommand(ctx, "", "build", "-C", filepath.Join(strings.TrimSpace(string(module)), "e2e"), "-trimpath=false", "-o", with, "./with"); err != nil {
 		return err
 	}
 	self, err := os.Executable()

@@ -6,9 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"slipway/internal/argocdtest"
 	"slipway/internal/gitrepotest"
 	"slipway/steps"
 )
@@ -104,11 +102,7 @@ func TestAReleaseKilledUntilItIsTakenBackIsFinishedByTheNext(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, handled %t", to, after), func(t *testing.T) {
 				t.Parallel()
 				s := newSite(t, shop())
-				cd := argocdtest.New(t, argocdtest.Options{})
-				if err := cd.AddApp(argocdtest.App{Name: "shop", Repo: s.url(), Path: shopDir, Revision: "main", Deployed: true}); err != nil {
-					t.Fatal(err)
-				}
-				s.env = []string{"ARGOCD_SERVER=" + cd.Addr(), "ARGOCD_AUTH_TOKEN=" + cd.Token("admin", time.Time{}), "SLIPWAY_ARGOCD_PLAINTEXT=true"}
+				cd := s.deployed()
 				s.save()
 				s.ends = steps.ExitRejected
 				step := append(releaseStep(s), "--app", "shop", "--settle", "0s", "--await", "100ms", "--poll", "1h", "--on-timeout", "reject", "--on-reject", "revert",

@@ -15,11 +15,7 @@ import (
 func TestAReleaseKilledAtAnyCallOfArgoCDIsFinishedByTheNext(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, shop())
-	cd := argocdtest.New(t, argocdtest.Options{})
-	if err := cd.AddApp(argocdtest.App{Name: "shop", Repo: s.url(), Path: shopDir, Revision: "main", Deployed: true}); err != nil {
-		t.Fatal(err)
-	}
-	s.env = []string{"ARGOCD_SERVER=" + cd.Addr(), "ARGOCD_AUTH_TOKEN=" + cd.Token("admin", time.Time{}), "SLIPWAY_ARGOCD_PLAINTEXT=true"}
+	cd := s.deployed()
 	releases := 0
 	for _, after := range []bool{false, true} {
 		for n := 0; ; n++ {
@@ -43,6 +39,17 @@ func TestAReleaseKilledAtAnyCallOfArgoCDIsFinishedByTheNext(t *testing.T) {
 		}
 	}
 	t.Logf("%d releases", releases)
+}
+
+// deployed starts an Argo CD that has deployed the shop of the repository, and that the steps of the site speak to.
+func (s *site) deployed() *argocdtest.Server {
+	s.t.Helper()
+	cd := argocdtest.New(s.t, argocdtest.Options{})
+	if err := cd.AddApp(argocdtest.App{Name: "shop", Repo: s.url(), Path: shopDir, Revision: "main", Deployed: true}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.env = []string{"ARGOCD_SERVER=" + cd.Addr(), "ARGOCD_AUTH_TOKEN=" + cd.Token("admin", time.Time{}), "SLIPWAY_ARGOCD_PLAINTEXT=true"}
+	return cd
 }
 
 // killedAtCall runs a step that is killed at its call of that number. It returns false if there were fewer calls.
@@ -71,14 +78,10 @@ func TestAReleaseKilledAtTheSecondStartOfItsOperationIsFinishedByTheNext(t *test
 		t.Run(fmt.Sprintf("after=%t", after), func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, shop())
-			cd := argocdtest.New(t, argocdtest.Options{})
-			if err := cd.AddApp(argocdtest.App{Name: "shop", Repo: s.url(), Path: shopDir, Revision: "main", Deployed: true}); err != nil {
-				t.Fatal(err)
-			}
+			cd := s.deployed()
 			if err := cd.ErrOperations("shop", "rpc error: code = Unavailable desc = the repo-server is restarted"); err != nil {
 				t.Fatal(err)
 			}
-			s.env = []string{"ARGOCD_SERVER=" + cd.Addr(), "ARGOCD_AUTH_TOKEN=" + cd.Token("admin", time.Time{}), "SLIPWAY_ARGOCD_PLAINTEXT=true"}
 			tip, synced := s.tip(), len(cd.App("shop").Status.History)
 			step := []string{"release", "--repo", s.url(), "--path", shopDir, "--image", "shop:v2", "--app", "shop", "--settle", "0s", "--record", record}
 			killed := s.killed(step, func(kill func()) (undo func()) {
