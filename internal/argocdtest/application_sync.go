@@ -50,10 +50,10 @@ func (v *applicationService) Sync(ctx context.Context, r *applicationpkg.Applica
 	if err := v.resolve(&op, app, r); err != nil {
 		return nil, err
 	}
-	if err := v.s.setOperation(a, op); err != nil {
+	if app, err = v.s.setOperation(a, op); err != nil {
 		return nil, fmt.Errorf("error setting app operation: %w", err)
 	}
-	return v.s.snapshot(a), nil
+	return app, nil
 }
 
 // overrides says whether the right to override is needed too, as a setting of v3 demands for other revisions than the

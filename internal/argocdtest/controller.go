@@ -252,7 +252,7 @@ func (s *Server) autoSync(a *application, found *compared) string {
 	} else {
 		op.Sync.Revision = found.revisions[0]
 	}
-	_ = s.setOperation(a, op) // one that is in progress is noticed again
+	_, _ = s.setOperation(a, op) // one that is in progress is noticed again
 	return ""
 }
 

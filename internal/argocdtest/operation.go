@@ -20,9 +20,10 @@ func (s *Server) SyncAs(qualified, account, commit string) error {
 	if err != nil {
 		return err
 	}
-	return s.setOperation(a, v1alpha1.Operation{
+	_, err = s.setOperation(a, v1alpha1.Operation{
 		Sync: &v1alpha1.SyncOperation{Revision: commit}, InitiatedBy: v1alpha1.OperationInitiator{Username: account},
 	})
+	return err
 }
 
 // ErrOperations lets the next operations of an application end as Error when they are begun, one with each message, as when
@@ -53,20 +54,21 @@ func (s *Server) errorOf(a *application, project string) string {
 	return message
 }
 
-// setOperation asks the controller for an operation. operationState is nil from then on until the controller has begun.
-func (s *Server) setOperation(a *application, op v1alpha1.Operation) error {
+// setOperation asks the controller for an operation. operationState is nil from then on until the controller has begun. What is
+// returned is the application as it was written, before the controller has seen it.
+func (s *Server) setOperation(a *application, op v1alpha1.Operation) (*v1alpha1.Application, error) {
 	refused := false
-	s.update(a, func(app *v1alpha1.Application) {
+	app := s.update(a, func(app *v1alpha1.Application) {
 		if refused = app.Operation != nil; refused {
 			return
 		}
 		app.Operation, app.Status.OperationState = &op, nil
 	})
 	if refused {
-		return errInProgress
+		return nil, errInProgress
 	}
 	a.kick()
-	return nil
+	return app, nil
 }
 
 // operate carries an operation on as far as it goes now, and says when to look again if nothing else will wake it.
