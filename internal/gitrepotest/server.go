@@ -1,5 +1,5 @@
-// Package gitrepotest is a real Git server on loopback: bare repositories behind `git http-backend` and, where asked
-// for, SSH, with a log of requests and faults on demand. It needs the git binary and nothing of the machine's Git
+// Package gitrepotest is a real Git server on loopback: bare repositories served over HTTP as `git http-backend` does and, where
+// asked for, SSH, with a log of requests and faults on demand. It needs the git binary and nothing of the machine's Git
 // configuration.
 package gitrepotest
 
@@ -182,7 +182,7 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 // CAFile returns the PEM file of the CA that signed the certificate of a TLS server.
 func (s *Server) CAFile() string { return filepath.Join(s.state, "ca.pem") }
 
-// ServeHTTP answers one Git request: it logs it, asks Fault what to do, checks the credentials and runs git http-backend.
+// ServeHTTP answers one Git request: it logs it, asks Fault what to do, checks the credentials and runs git.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.begin() {
 		panic(http.ErrAbortHandler)
@@ -223,7 +223,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if s.options.ProtocolV0 {
 		r.Header.Del("Git-Protocol")
 	}
-	s.backend.ServeHTTP(w, r)
+	if !s.serveGit(w, r) {
+		s.backend.ServeHTTP(w, r)
+	}
 }
 
 func (s *Server) authorized(r *http.Request) bool {
