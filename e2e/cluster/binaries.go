@@ -112,8 +112,11 @@ func (b binary) ldflags(version string) string {
 }
 
 // gcflags make the compiler do without inlining and debug information, which takes a third of its time. The standard library is
-// compiled as it is for slipway, so that it is in Go's cache.
-var gcflags = []string{"-gcflags=all=-l -dwarf=false", "-gcflags=std="}
+// compiled as it is for slipway, so that it is in Go's cache; for slipway the Makefile has the same flag.
+var (
+	gcflags     = []string{"-gcflags=all=-l -dwarf=false", "-gcflags=std=-dwarf=false"}
+	slipwayFlag = "-gcflags=all=-dwarf=false"
+)
 
 func (b binary) key(source string) (string, error) {
 	hash := sha256.New()
@@ -178,7 +181,7 @@ func goTool(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it ends its compilers
 	cmd.Dir = dir
 	// The compiler has better to do than to collect what it is done with before it ends.
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOGC=200")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOGC=400")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

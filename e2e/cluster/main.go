@@ -123,10 +123,10 @@ func buildAll(ctx context.Context, modules, product, bin string, versions []stri
 		})
 	}
 	builds.Go(func() error {
-		if _, err := goTool(ctx, product, "build", "-trimpath", "-o", result.slipway, "."); err != nil {
+		if _, err := goTool(ctx, product, "build", "-trimpath", slipwayFlag, "-o", result.slipway, "."); err != nil {
 			return err
 		}
-		_, err := goTool(ctx, product, "test", "-c", "-trimpath", "-o", result.conformance, "./steps/internal/argocd")
+		_, err := goTool(ctx, product, "test", "-c", "-trimpath", slipwayFlag, "-o", result.conformance, "./steps/internal/argocd")
 		return err
 	})
 	return result, builds.Wait()
