@@ -18,14 +18,14 @@ spec:
   ports: [{port: 80, targetPort: 8080}]
 `
 
-// workload is a Deployment that has three seconds to get on.
+// workload is a Deployment that has all the time of a busy machine to get on. With the tag fail it never does.
 func workload(tag string) string {
 	return `apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
 spec:
   replicas: 1
-  progressDeadlineSeconds: 3
+  progressDeadlineSeconds: 600
   selector: {matchLabels: {app: web}}
   template:
     metadata: {labels: {app: web}}
@@ -131,7 +131,8 @@ var conversations = map[string]func(c *conversation){
 		c.refresh()
 		c.sync(argocd.SyncRequest{Revision: first})
 		c.settled(first)
-		second := c.push(map[string]string{"deployment.yaml": workload("fail")})
+		hopeless := strings.Replace(workload("fail"), "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 3", 1)
+		second := c.push(map[string]string{"deployment.yaml": hopeless})
 		f := argocd.NewFollower(c.client, c.ref, argocd.Request{Revision: second, Repo: c.git.URL(c.repo()), ID: "release-1", Grace: time.Second})
 		_, err := f.Run(c.Context())
 		c.did("release", err)
