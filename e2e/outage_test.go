@@ -49,7 +49,7 @@ func away() time.Duration {
 func TestAControllerThatIsAwayForAMinuteIsWaitedFor(t *testing.T) {
 	s := tell(t, "away", setting{minReadySeconds: 5, waves: true})
 	release := s.begin(s.release("v2")...)
-	release.operates()
+	release.isOperated()
 	if err := argocd.Controller.Stop(); err != nil {
 		t.Error(err)
 	}
@@ -75,7 +75,7 @@ func TestAControllerThatIsAwayForAMinuteIsWaitedFor(t *testing.T) {
 func TestAnOperationThatARepoServerCouldNotHelpWithIsStartedAgain(t *testing.T) {
 	s := tell(t, "repo-server", setting{minReadySeconds: 5, waves: true})
 	release := s.begin(s.release("v2")...)
-	release.operates()
+	release.isOperated()
 	if err := argocd.RepoServer.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestAnOperationThatARepoServerCouldNotHelpWithIsStartedAgain(t *testing.T) 
 func TestAControllerThatDoesNotKnowTheProjectYetIsWaitedFor(t *testing.T) {
 	s := tell(t, "unknown", setting{minReadySeconds: 5, waves: true})
 	release := s.begin(s.release("v2")...)
-	release.operates()
+	release.isOperated()
 	if err := argocd.Controller.Kill(); err != nil {
 		t.Fatal(err)
 	}

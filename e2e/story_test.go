@@ -193,6 +193,18 @@ func (r *running) operates() {
 	})
 }
 
+// isOperated waits until the controller has begun with the operation, too: slipway calls one Running as soon as it is asked for.
+func (r *running) isOperated() {
+	r.story.Helper()
+	r.operates()
+	r.story.eventually("the controller has begun", func() error {
+		if phase := r.story.state().Status.OperationState.Phase; phase != "Running" {
+			return fmt.Errorf("the operation is %q", phase)
+		}
+		return nil
+	})
+}
+
 func (r *running) wait() result {
 	r.story.Helper()
 	<-r.ended
