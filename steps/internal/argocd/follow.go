@@ -200,7 +200,8 @@ func (f *Follower) Abort(ctx context.Context) error {
 	return f.Client.Terminate(ctx, f.ref)
 }
 
-// recheck asks once more when the token was refused, which a server that is just starting may do in error.
+// recheck asks once more when the token was refused, which a server that is just starting may do in error. Such a server may also
+// answer PermissionDenied for a moment, before it has read the accounts' rights and the applications; that is believed as yet.
 func (f *Follower) recheck(ctx context.Context, err error) error {
 	if err == nil || !isRefusedToken(err) || f.checked {
 		return err
