@@ -166,7 +166,8 @@ func (c *Client) Windows(ctx context.Context, r Ref) (windows []Window, canSync 
 }
 
 // Watch calls see with the application as it is now and after every change, until the stream ends, which it does for all
-// kinds of reasons; nil means that the server ended it. Events may be lost on the way.
+// kinds of reasons; nil means that the server ended it, and errDeleted that the application is no more. Events may be lost on the
+// way.
 func (c *Client) Watch(ctx context.Context, r Ref, see func(*Application)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -176,7 +177,7 @@ func (c *Client) Watch(ctx context.Context, r Ref, see func(*Application)) error
 		switch event, err = stream.Recv(); {
 		case err != nil:
 		case event.Type == watch.Deleted:
-			return nil
+			return errDeleted
 		default:
 			see(newApplication(&event.Application))
 		}
@@ -186,6 +187,8 @@ func (c *Client) Watch(ctx context.Context, r Ref, see func(*Application)) error
 	}
 	return classify(ctx, "watch of application "+r.String(), err)
 }
+
+var errDeleted = errors.New("the application was deleted")
 
 // Page is the address of an application in the user interface.
 func (c *Client) Page(r Ref) string {

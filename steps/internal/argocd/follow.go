@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	"slipway/steps/internal/failure"
 )
 
@@ -29,7 +31,7 @@ type Follower struct {
 	known    map[Key]Change
 	said     string
 	hooks    []Hook
-	checked  bool // the refused token a second time
+	doubted  time.Time // since when the server refuses
 
 	mu     sync.Mutex
 	app    *Application
@@ -51,6 +53,9 @@ const (
 	reopenMax = 15 * time.Second
 	// recheckAfter is when a token that was refused is shown once more.
 	recheckAfter = 5 * time.Second
+	// doubtFor is how long the server is not believed that an application which it has shown is none, or none of this account's.
+	doubtFor   = 30 * time.Second
+	doubtEvery = 2 * time.Second
 )
 
 // NewFollower returns a follower of an application.
@@ -59,25 +64,26 @@ func NewFollower(c *Client, ref Ref, r Request) *Follower {
 }
 
 // Run returns when the application is as asked or will not be, with a transient error when the server cannot be reached or the
-// operation has ended for a reason that passes, or when ctx ends. After an error it may be run again and goes on where it was: a sync whose answer was lost is looked for, and
-// not asked for again, and an operation that was in vain is started once more.
+// operation has ended for a reason that passes, or when ctx ends. After an error it may be run again and goes on where it was: a
+// sync whose answer was lost is looked for, and not asked for again, and an operation that was in vain is started once more.
 func (f *Follower) Run(ctx context.Context) (Outcome, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	app, err := f.first(ctx)
-	if isRefusedToken(err) {
+	for err != nil {
 		if err = f.recheck(ctx, err); err == nil {
 			app, err = f.first(ctx)
+			continue
 		}
-	}
-	if err != nil {
 		return Outcome{}, err
 	}
 	w := newWatcher(ctx, f.Client, f.ref)
 	for {
 		f.see(ctx, app)
 		d := Decide(f.Request, f.progress, f.app, time.Now())
-		f.note(d)
+		if f.doubted.IsZero() {
+			f.note(d)
+		}
 		switch d.Action {
 		case Done:
 			return Outcome{Changed: d.Changed, Notice: d.Notice, App: f.app}, nil
@@ -92,8 +98,11 @@ func (f *Follower) Run(ctx context.Context) (Outcome, error) {
 		default:
 			app, err = f.act(ctx, d)
 		}
-		if err = f.recheck(ctx, err); err != nil {
-			return Outcome{}, err
+		if err != nil {
+			if err = f.recheck(ctx, err); err != nil {
+				return Outcome{}, err
+			}
+			w.poll = time.Now()
 		}
 	}
 }
@@ -158,17 +167,23 @@ func (f *Follower) see(ctx context.Context, app *Application) {
 		f.app = app
 		f.mu.Unlock()
 	}
-	f.checked = f.checked && app == nil
+	if app != nil {
+		f.doubted = time.Time{}
+	}
 	f.progress = f.progress.Observe(f.app, time.Now())
 }
 
 func (f *Follower) note(d Decision) {
+	if d.Err != nil && d.Reason == "" {
+		d.Reason = d.Err.Error()
+	}
+	f.wait(d.Reason)
+}
+
+func (f *Follower) wait(reason string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.reason = d.Reason
-	if d.Err != nil && d.Reason == "" {
-		f.reason = d.Err.Error()
-	}
+	f.reason = reason
 }
 
 // Waiting says what is being waited for, for a heartbeat and for the end of the deadline. It may be called while Run runs.
@@ -200,14 +215,28 @@ func (f *Follower) Abort(ctx context.Context) error {
 	return f.Client.Terminate(ctx, f.ref)
 }
 
-// recheck asks once more when the token was refused, which a server that is just starting may do in error. Such a server may also
-// answer PermissionDenied for a moment, before it has read the accounts' rights and the applications; that is believed as yet.
+// recheck waits before a refusal that may be a mistake is asked about again, and returns all other errors. argocd-server answers as
+// soon as it listens: before it has read the keys of tokens (Unauthenticated), the accounts' rights (PermissionDenied) and the
+// applications (NotFound). A refused token is shown once more; an application that was seen is asked for until doubtFor has passed.
 func (f *Follower) recheck(ctx context.Context, err error) error {
-	if err == nil || !isRefusedToken(err) || f.checked {
+	var wait, patience time.Duration
+	switch {
+	case isRefusedToken(err):
+		wait, patience = recheckAfter, recheckAfter
+	case f.app != nil && isHidden(err):
+		wait, patience = doubtEvery, doubtFor
+	default:
+		f.doubted = time.Time{} // a server that refuses after this may have been started since
 		return err
 	}
-	f.checked = true
-	timer := time.NewTimer(recheckAfter)
+	if f.doubted.IsZero() {
+		f.doubted = time.Now()
+	}
+	if time.Since(f.doubted)+wait > patience {
+		return err
+	}
+	f.wait("an answer of the server that may be starting: " + err.Error())
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -215,6 +244,30 @@ func (f *Follower) recheck(ctx context.Context, err error) error {
 	case <-timer.C:
 		return nil
 	}
+}
+
+// errCertain marks a refusal of a server that is known to have read what it decides by.
+var errCertain = errors.New("the server is not starting")
+
+// isHidden says whether an answer is what a server says to whom it may not, or cannot yet, show the application.
+func isHidden(err error) bool {
+	var api *APIError
+	if !errors.As(err, &api) || errors.Is(err, errCertain) || errors.Is(err, ErrWindow) {
+		return false
+	}
+	return api.Code == codes.PermissionDenied || api.Code == codes.NotFound
+}
+
+// insist finds out whether the refusal of an action is that of a server which is only starting: then it refuses to show the
+// application, too.
+func (f *Follower) insist(ctx context.Context, err error) error {
+	if !isHidden(err) {
+		return err
+	}
+	if _, failed := f.Client.Get(ctx, f.ref); failed != nil {
+		return failed
+	}
+	return join(err, errCertain)
 }
 
 // act does what was decided and returns the application afterwards, where that is known.
@@ -227,7 +280,7 @@ func (f *Follower) act(ctx context.Context, d Decision) (*Application, error) {
 		return f.refresh(ctx)
 	case Terminate:
 		if err := f.Client.Terminate(ctx, f.ref); err != nil {
-			return nil, err
+			return nil, f.insist(ctx, err)
 		}
 		f.progress.Terminated = d.Revision
 		return f.Client.Get(ctx, f.ref)
@@ -281,7 +334,7 @@ func (f *Follower) start(ctx context.Context, s SyncRequest) (*Application, erro
 	case errors.Is(err, ErrUnresolved):
 		return nil, &failure.Error{Kind: failure.Failure, Hint: "check that Argo CD can reach the repository", Err: errors.New(err.Error())}
 	default:
-		return nil, err
+		return nil, f.insist(ctx, err)
 	}
 	return f.Client.Get(ctx, f.ref)
 }

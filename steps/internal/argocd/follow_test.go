@@ -609,6 +609,82 @@ func TestATokenThatIsRefusedIsShownOnceMore(t *testing.T) {
 	})
 }
 
+func TestARefusalOfAServerThatIsOnlyStartingIsNotBelieved(t *testing.T) {
+	denied := argocdtest.Status(codes.PermissionDenied, "permission denied")
+	absent := argocdtest.Status(codes.NotFound, `applications.argoproj.io "web" not found`)
+	for name, fault := range map[string]argocdtest.Fault{"denied": denied, "not found": absent} {
+		t.Run(name+" while it waits", func(t *testing.T) {
+			inWorld(t, argocdtest.Options{ProgressingFor: 3 * time.Minute}, argocdtest.App{}, func(w *world) {
+				f := w.follower(w.request(w.push("2", nil)))
+				for _, at := range []time.Duration{time.Minute, 2 * time.Minute} {
+					time.AfterFunc(at, func() { w.Fail("application.Get", 10, fault) })
+				}
+				w.mustRun(f)
+				w.syncs(1)
+			})
+		})
+		t.Run(name+" and it was away", func(t *testing.T) {
+			inWorld(t, argocdtest.Options{ProgressingFor: 3 * time.Minute}, argocdtest.App{}, func(w *world) {
+				f := w.follower(w.request(w.push("2", nil)))
+				time.AfterFunc(time.Minute, func() {
+					w.Fail("application.Get", 3, argocdtest.Status(codes.Unavailable, "connection refused"))
+					w.Fail("application.Get", 3, fault)
+				})
+				w.mustRun(f)
+				w.syncs(1)
+			})
+		})
+		t.Run(name+" when the sync is asked for", func(t *testing.T) {
+			inWorld(t, argocdtest.Options{}, argocdtest.App{}, func(w *world) {
+				w.Fail("application.Sync", 1, argocdtest.Fault{Before: func() { w.Fail("application.Get", 2, fault) }, Refusal: fault.Refusal})
+				w.mustRun(w.follower(w.request(w.push("2", nil))))
+				w.syncs(2)
+			})
+		})
+	}
+}
+
+func TestARightThatIsTakenAwayMeanwhileIsMissed(t *testing.T) {
+	const all = "p, ci, applications, *, default/*, allow"
+	t.Run("to read", func(t *testing.T) {
+		inWorld(t, argocdtest.Options{ProgressingFor: time.Hour, Policy: all}, argocdtest.App{}, func(w *world) {
+			w.token = w.Token("ci", time.Time{})
+			f := w.follower(w.request(w.push("2", nil)))
+			time.AfterFunc(time.Minute, func() { w.policy("") })
+			time.AfterFunc(80*time.Second, func() {
+				if got := f.Waiting(); !strings.Contains(got, "permission denied") {
+					w.t.Errorf("was waiting for %q", got)
+				}
+			})
+			began := time.Now()
+			_, err := w.run(f)
+			w.fails(err, failure.Denied, "permission denied")
+			if took := time.Since(began); took < 85*time.Second || took > 105*time.Second {
+				w.t.Errorf("took %s", took)
+			}
+		})
+	})
+	t.Run("to sync", func(t *testing.T) {
+		inWorld(t, argocdtest.Options{Policy: "p, ci, applications, get, default/*, allow"}, argocdtest.App{}, func(w *world) {
+			w.token = w.Token("ci", time.Time{})
+			f := w.follower(w.request(w.push("2", nil)))
+			began := time.Now()
+			_, err := w.run(f)
+			w.fails(err, failure.Denied, "permission denied: applications, sync, default/web")
+			if took := time.Since(began); took > time.Second {
+				w.t.Errorf("took %s", took)
+			}
+			w.syncs(1)
+		})
+	})
+}
+
+func (w *world) policy(csv string) {
+	if err := w.SetPolicy(csv); err != nil {
+		w.t.Error(err)
+	}
+}
+
 func TestASyncWhoseAnswerIsLostIsNotRepeated(t *testing.T) {
 	inWorld(t, argocdtest.Options{OperationFor: time.Minute}, argocdtest.App{}, func(w *world) {
 		w.Fail("application.Sync", 1, argocdtest.LoseReply())
