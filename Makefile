@@ -13,7 +13,7 @@ NO_DWARF := -gcflags=all=-dwarf=false
 DIST ?= dist
 PLATFORMS ?= linux-amd64 linux-arm64 darwin-arm64
 # The toolchain of releases and of the agent image: one pin for both.
-GO_VERSION := $(shell sed -n 's/^ARG GO_IMAGE=golang://p' agent-image/Dockerfile)
+GO_VERSION := $(shell sed -n 's/^ARG GO_IMAGE=.*golang://p' agent-image/Dockerfile)
 # The versions of the binary that the library of this commit calls.
 LIBRARY_VERSIONS := $(shell sed -n "s/^@Field final String VERSIONS = '\(.*\)'$$/\1/p" jenkins-library/vars/slipway.groovy)
 
@@ -24,7 +24,7 @@ CREATED ?= $(shell git log -1 --format=%cI 2>/dev/null)
 IMAGE_ARGS = VERSION=$(VERSION:v%=%) COMMIT=$(COMMIT) CREATED=$(CREATED) $(if $(SHA256),BINARY_FROM=prebuilt SHA256=$(SHA256)) \
 	$(foreach arg,BASE GO_IMAGE GOPROXY,$(if $($(arg)),$(arg)=$($(arg))))
 
-.PHONY: help build build-all image test race test-library test-library-mutants test-image test-release chromium lint fmt generate demo demo-servers transcript e2e bench fuzz release sbom vulncheck clean
+.PHONY: help build build-all image image-engine test race test-library test-library-mutants test-image test-release chromium lint fmt generate demo demo-servers transcript e2e bench fuzz release sbom vulncheck clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' Makefile
@@ -37,9 +37,13 @@ build-all: build-linux-amd64 build-linux-arm64 ## build the static binaries for 
 build-%:
 	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) $(BUILD) -o $(DIST)/slipway-$* .
 
-image: ## build the agent image with docker, buildah or podman; BASE, GO_IMAGE, GOPROXY, ARCH, IMAGE, SHA256: see agent-image/
+image: image-engine ## build the agent image with docker, buildah or podman; BASE, GO_IMAGE, GOPROXY, ARCH, IMAGE, SHA256: see agent-image/
 	$(ENGINE) build $(IMAGE_FLAGS) $(if $(ARCH),--platform linux/$(ARCH)) $(IMAGE_ARGS:%=--build-arg %) \
 		-f agent-image/Dockerfile -t $(IMAGE) $(if $(SHA256),$(DIST),.)
+
+image-engine:
+	@command -v $(firstword $(ENGINE)) >/dev/null || ! command -v apt-get >/dev/null || \
+		(apt-get update -qq && apt-get install -y -qq --no-install-recommends buildah)
 
 # One way to compile for all of these but the race detector's, since packages that are compiled in two ways are compiled twice:
 # what no debugger will see needs no debug information, which is a sixteenth of the work.
@@ -65,7 +69,7 @@ test-library: ## run the tests of the Jenkins library, in emulation; installs De
 test-library-mutants: ## break the Jenkins library in many ways, and see that its tests notice
 	jenkins-library/test/run mutants
 
-test-image: ## build the agent image and run every step in it; needs root, buildah and busybox, and installs them with apt-get
+test-image: image-engine ## build the agent image and run every step in it; needs root, buildah and busybox, and installs them with apt-get
 	@command -v buildah >/dev/null && command -v busybox >/dev/null || ! command -v apt-get >/dev/null || \
 		(apt-get update -qq && apt-get install -y -qq --no-install-recommends buildah busybox-static)
 	go test -vet=off -tags image -timeout 20m ./agent-image

@@ -65,13 +65,13 @@ func newAgent(t *testing.T, user string) *agent {
 	if err := os.Chown(a.mount("/workspace", "rw"), uid, 0); err != nil {
 		t.Fatal(err)
 	}
-	out, err := shop.buildah("from", "--pull-never", image)
+	out, err := shop.buildah().run("from", "--pull-never", image)
 	if err != nil {
 		t.Fatal(err)
 	}
 	a.container = strings.TrimSpace(out)
 	t.Cleanup(func() {
-		if _, err := shop.buildah("rm", a.container); err != nil {
+		if _, err := shop.buildah().run("rm", a.container); err != nil {
 			t.Error(err)
 		}
 	})
@@ -93,7 +93,7 @@ func (a *agent) command(env []string, args ...string) *exec.Cmd {
 		"ARGOCD_SERVER="+a.argocd.Addr(), "ARGOCD_AUTH_TOKEN="+a.argocd.Token("admin", time.Time{}), "SLIPWAY_ARGOCD_PLAINTEXT=true") {
 		run = append(run, "--env", variable)
 	}
-	return shop.command(append(append(run, a.container, "--"), args...)...)
+	return shop.buildah().cmd(append(append(run, a.container, "--"), args...)...)
 }
 
 // result is what a step writes to stdout.

@@ -4,15 +4,14 @@ package agentimage_test
 
 import (
 	"archive/tar"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -24,15 +23,41 @@ import (
 const biggest = 80 << 20
 
 func TestTheImageIsTheBaseAndOneFile(t *testing.T) {
-	before, after := inspect(t, base), inspect(t, image)
-	layers := after.RootFS.DiffIDs
-	if diff := cmp.Diff(before.RootFS.DiffIDs, layers[:len(layers)-1]); diff != "" {
-		t.Errorf("the layers below the last one are not those of the base (-base +image):\n%s", diff)
-	}
-	files := lastLayer(t, image)
-	if diff := cmp.Diff([]string{"usr/local/bin/slipway 755 0:0 " + checksum(shop.binary())}, files); diff != "" {
-		t.Errorf("the last layer (-want +got):\n%s", diff)
-	}
+	forEachEngine(t, func(p pair) {
+		p.Run("in one layer", func(t *testing.T) {
+			layers := p.image.RootFS.DiffIDs
+			if diff := cmp.Diff(p.base.RootFS.DiffIDs, layers[:len(layers)-1]); diff != "" {
+				t.Errorf("the layers below the last one are not those of the base (-base +image):\n%s", diff)
+			}
+			if diff := cmp.Diff([]string{"usr/local/bin/slipway 755 0:0 " + checksum(shop.binary())}, list(t, p.image.top)); diff != "" {
+				t.Errorf("the last layer (-want +got):\n%s", diff)
+			}
+		})
+		p.Run("for the pod template of the base", func(t *testing.T) {
+			before, after := p.base.Config, p.image.Config
+			before.Labels, after.Labels = nil, nil
+			if diff := cmp.Diff(before, after); diff != "" {
+				t.Errorf("user, environment, command and the rest are not those of the base (-base +image):\n%s", diff)
+			}
+		})
+		p.Run("and labels say what it is", func(t *testing.T) {
+			for label, want := range map[string]string{
+				"org.opencontainers.image.title":     "slipway-agent",
+				"org.opencontainers.image.version":   version,
+				"org.opencontainers.image.revision":  commit,
+				"org.opencontainers.image.created":   "2026-01-02T03:04:05Z",
+				"org.opencontainers.image.base.name": base,
+				"maintainer":                         "the base's own",
+			} {
+				if got := p.image.Config.Labels[label]; got != want {
+					t.Errorf("%s is %q, not %q", label, got, want)
+				}
+			}
+		})
+	})
+}
+
+func TestTheBinaryIsNotTooBig(t *testing.T) {
 	info, err := os.Stat(shop.binary())
 	if err != nil {
 		t.Fatal(err)
@@ -42,32 +67,8 @@ func TestTheImageIsTheBaseAndOneFile(t *testing.T) {
 	}
 }
 
-func TestAPodTemplateOfTheBaseFitsTheImage(t *testing.T) {
-	before, after := inspect(t, base).Config, inspect(t, image).Config
-	before.Labels, after.Labels = nil, nil
-	if diff := cmp.Diff(before, after); diff != "" {
-		t.Errorf("user, environment, command and the rest are not those of the base (-base +image):\n%s", diff)
-	}
-}
-
-func TestLabelsSayWhatTheImageIs(t *testing.T) {
-	labels := inspect(t, image).Config.Labels
-	for label, want := range map[string]string{
-		"org.opencontainers.image.title":     "slipway-agent",
-		"org.opencontainers.image.version":   version,
-		"org.opencontainers.image.revision":  commit,
-		"org.opencontainers.image.created":   "2026-01-02T03:04:05Z",
-		"org.opencontainers.image.base.name": base,
-		"maintainer":                         "the base's own",
-	} {
-		if got := labels[label]; got != want {
-			t.Errorf("%s is %q, not %q", label, got, want)
-		}
-	}
-}
-
 func TestABinaryWithAnotherChecksumIsNotTaken(t *testing.T) {
-	err := shop.makeImage("localhost/slipway-agent:tampered", "SHA256="+strings.Repeat("0", 64))
+	err := shop.makeImage(shop.buildah(), "localhost/slipway-agent:tampered", "SHA256="+strings.Repeat("0", 64))
 	if err == nil || !strings.Contains(err.Error(), "slipway: FAILED") {
 		t.Errorf("an image was made of a binary that has another checksum, or not for that reason: %v", err)
 	}
@@ -76,74 +77,26 @@ func TestABinaryWithAnotherChecksumIsNotTaken(t *testing.T) {
 // The builder stage is the ordinary one. It compiles from source what make build compiles, byte by byte.
 func TestTheImageIsBuiltFromSource(t *testing.T) {
 	const toolchain, fromSource = "localhost/golang:local", "localhost/slipway-agent:source"
-	if err := shop.buildStandIn(toolchain, "golang"); err != nil {
+	e := shop.buildah()
+	if err := shop.buildStandIn(e, toolchain, "golang"); err != nil {
 		t.Fatal(err)
 	}
-	err := shop.makeImage(fromSource, "GO_IMAGE="+toolchain, "GOPROXY=off", "IMAGE_FLAGS=--isolation chroot --pull-never"+
-		" --volume "+goEnv(t, "GOROOT")+":/usr/local/go:ro --volume "+goEnv(t, "GOMODCACHE")+":/go/pkg/mod"+
-		" --volume "+goEnv(t, "GOCACHE")+":/root/.cache/go-build")
-	if err != nil {
+	e.flags = append(e.flags, "--volume", goEnv(t, "GOROOT")+":/usr/local/go:ro", "--volume", goEnv(t, "GOMODCACHE")+":/go/pkg/mod",
+		"--volume", goEnv(t, "GOCACHE")+":/root/.cache/go-build")
+	if err := shop.makeImage(e, fromSource, "GO_IMAGE="+toolchain, "GOPROXY=off"); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(lastLayer(t, image), lastLayer(t, fromSource)); diff != "" {
+	if diff := cmp.Diff(list(t, inspect(t, e, image).top), list(t, inspect(t, e, fromSource).top)); diff != "" {
 		t.Errorf("the layer that was built from source (-binary +source):\n%s", diff)
 	}
 }
 
-type ociImage struct {
-	Config struct {
-		User, WorkingDir          string
-		Env, Cmd, Entrypoint      []string
-		Labels, Volumes           map[string]any
-		ExposedPorts, Healthcheck map[string]any
-	} `json:"config"`
-	RootFS struct {
-		DiffIDs []string `json:"diff_ids"`
-	} `json:"rootfs"`
-}
-
-func inspect(t *testing.T, name string) ociImage {
-	t.Helper()
-	out, err := shop.buildah("inspect", "--type", "image", name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var inspected struct{ OCIv1 ociImage }
-	if err := json.Unmarshal([]byte(out), &inspected); err != nil {
-		t.Fatal(err)
-	}
-	return inspected.OCIv1
-}
-
-// lastLayer lists the files of an image's last layer with mode, owner and checksum. Directories are left out: a layer names those
-// on the way to its files.
-func lastLayer(t *testing.T, name string) []string {
-	t.Helper()
-	dir := t.TempDir()
-	if _, err := shop.buildah("push", "--quiet", "--disable-compression", name, "dir:"+dir); err != nil {
-		t.Fatal(err)
-	}
-	var manifest struct{ Layers []struct{ Digest string } }
-	data, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(data, &manifest); err != nil {
-		t.Fatal(err)
-	}
-	_, blob, _ := strings.Cut(manifest.Layers[len(manifest.Layers)-1].Digest, ":")
-	layer, err := os.Open(filepath.Join(dir, blob))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer layer.Close()
-	return list(t, layer)
-}
-
-func list(t *testing.T, layer io.Reader) []string {
+// list names the files of a layer with mode, owner and checksum. Directories are left out: a layer names those on the way to its
+// files.
+func list(t *testing.T, layer []byte) []string {
 	t.Helper()
 	var files []string
-	for archive := tar.NewReader(layer); ; {
+	for archive := tar.NewReader(bytes.NewReader(layer)); ; {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
 			return files

@@ -1,7 +1,8 @@
 //go:build image
 
 // Package agentimage_test builds the agent image for real and runs every step in it. It needs root, buildah and busybox-static,
-// and pulls nothing: the images that it builds on are its own. See make test-image.
+// and pulls nothing: the images that it builds on are its own. What Podman and Docker make is compared where they are. See make
+// test-image.
 package agentimage_test
 
 import (
@@ -43,34 +44,22 @@ func open(tests func() int) (err error) {
 	if err := shop.make("build-linux-"+arch(), "DIST="+shop.dist(), "VERSION=v"+version, "COMMIT="+commit); err != nil {
 		return err
 	}
-	if err := shop.buildStandIn(base, "base", "git"); err != nil {
+	if err := shop.buildStandIn(shop.buildah(), base, "base", "git"); err != nil {
 		return err
 	}
-	if err := shop.makeImage(image, "SHA256="+checksum(shop.binary())); err != nil {
+	if err := shop.makeImage(shop.buildah(), image, "SHA256="+checksum(shop.binary())); err != nil {
 		return err
 	}
 	tests()
 	return nil
 }
 
-// workshop is a directory with a store of Buildah's that nobody else uses.
+// workshop is a directory with stores of images that nobody else uses.
 type workshop struct{ dir string }
 
 func (w workshop) dist() string { return filepath.Join(w.dir, "dist") }
 
 func (w workshop) binary() string { return filepath.Join(w.dist(), "slipway-linux-"+arch()) }
-
-func (w workshop) engine() []string {
-	return []string{"buildah", "--storage-driver", "vfs", "--root", filepath.Join(w.dir, "store"), "--runroot", filepath.Join(w.dir, "run")}
-}
-
-// command is a command of Buildah's that works in this store.
-func (w workshop) command(args ...string) *exec.Cmd {
-	all := append(w.engine(), args...)
-	return exec.Command(all[0], all[1:]...)
-}
-
-func (w workshop) buildah(args ...string) (string, error) { return output(w.command(args...)) }
 
 func output(cmd *exec.Cmd) (string, error) {
 	out, err := cmd.Output()
@@ -89,17 +78,17 @@ func (w workshop) make(args ...string) error {
 	return nil
 }
 
-// makeImage is make image, with Buildah, and on the stand-in for the base.
-func (w workshop) makeImage(name string, args ...string) error {
+// makeImage is make image on the stand-in for the base.
+func (w workshop) makeImage(e engine, name string, args ...string) error {
 	return w.make(append([]string{
 		"image", "IMAGE=" + name, "BASE=" + base, "VERSION=v" + version, "COMMIT=" + commit, "CREATED=2026-01-02T03:04:05Z", "DIST=" + w.dist(),
-		"ENGINE=" + strings.Join(w.engine(), " "), "IMAGE_FLAGS=--isolation chroot --pull-never",
+		"ENGINE=" + e.String(), "IMAGE_FLAGS=" + strings.Join(e.flags, " "),
 	}, args...)...)
 }
 
 // buildStandIn builds testdata/NAME, whose context has busybox and the named files.
-func (w workshop) buildStandIn(name, directory string, files ...string) error {
-	context := filepath.Join(w.dir, directory)
+func (w workshop) buildStandIn(e engine, name, directory string, files ...string) error {
+	context := filepath.Join(w.dir, e.name, directory)
 	if err := os.MkdirAll(context, 0o755); err != nil {
 		return err
 	}
@@ -115,8 +104,8 @@ func (w workshop) buildStandIn(name, directory string, files ...string) error {
 			return err
 		}
 	}
-	_, err = w.buildah("build", "--isolation", "chroot", "--pull-never", "--quiet", "-t", name,
-		"-f", filepath.Join("testdata", directory, "Dockerfile"), context)
+	args := append([]string{"build", "--quiet", "-t", name, "-f", filepath.Join("testdata", directory, "Dockerfile")}, e.flags...)
+	_, err = e.run(append(args, context)...)
 	return err
 }
 
