@@ -138,15 +138,17 @@ func TestEveryErrorIsClassified(t *testing.T) {
 	}
 	s := serve(t, argocdtest.Options{})
 	for protocol, o := range map[string]argocd.Options{"gRPC": {}, "gRPC-web": {GRPCWeb: true}} {
-		client := mustConnect(t, s, o)
 		for name, test := range tests {
 			t.Run(protocol+" "+name, func(t *testing.T) {
+				client := mustConnect(t, s, o)
 				s.Fail("application.Get", 1, test.fault)
 				_, err := client.Get(t.Context(), web)
 				test.check(t, err)
 				s.Heal()
 			})
 			t.Run(protocol+" "+name+" while watching", func(t *testing.T) {
+				// A connection of its own: the server may cut this one only after the first message has ended the watch.
+				client := mustConnect(t, s, o)
 				s.Fail("application.Watch", 1, test.fault)
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
