@@ -2,6 +2,7 @@ import harness.Servers
 import harness.Suite
 
 // mutants.groovy [PATTERN]: each line breaks the library in one place, and names the tests of which one must fail, and must not without.
+// With a pattern that fits none it says whether each still fits the library.
 def mutants = [
     // [what, file, text, its replacement, tests]
     ['quotes are not quoted', 'slipway', '''text.replace("'", "'\\\\''")''', 'text', 'byte for byte'],
@@ -43,7 +44,7 @@ def mutants = [
     ['the question is asked on an agent', 'awaitApproval', 'record = ask(options, record.details)', 'record = slipway.onAgent(options) { return ask(options, record.details) }', 'holds an agent'],
     ['the question has no timeout', 'awaitApproval', "timeout(time: record.remainingSeconds, unit: 'SECONDS') {", 'if (true) {', 'silence keeps|a person keeps'],
     ['the timeout is in minutes', 'awaitApproval', "unit: 'SECONDS'", "unit: 'MINUTES'", 'a person keeps'],
-    ['the time of the answer is that of the hand-over', 'awaitApproval', 'via: \'jenkins\', at: at]', "via: 'jenkins', at: System.currentTimeMillis()]", 'does not lose'],
+    ['the time of the answer is that of the hand-over', 'awaitApproval', ", at: at]", ", at: System.currentTimeMillis()]", 'does not lose'],
     ['a dry run of the question asks', 'awaitApproval', ' && !record.details.dryRun', '', 'would be asked'],
     ['a stop goes on', 'awaitApproval', "if (facts.signal == 'cancel') {\n        throw stopped", "if (false) {\n        throw stopped", 'stopped decides nothing'],
     ['another timeout is silence', 'awaitApproval', "facts.signal == 'timeout' && !over || ", '', 'timeout around'],
@@ -65,13 +66,17 @@ def mutants = [
 def library = new File(System.getenv('SLIPWAY_TEST_LIBRARY'))
 def wanted = mutants.findAll { it[0] =~ (args ? args[0] : '') }
 def quiet = new PrintStream(new ByteArrayOutputStream())
+mutants.each { what, file, text, replacement, tests ->
+    assert new File(library, "vars/${file}.groovy").text.count(text) == 1: "$what: $file does not have it once: $text"
+}
+if (!wanted) {
+    println "${mutants.size()} mutants fit the library"
+    return
+}
 def servers = new Servers()
 int survived = 0
 def sound = [:]
 try {
-    wanted.each { what, file, text, replacement, tests ->
-        assert new File(library, "vars/${file}.groovy").text.count(text) == 1: "$what: $file does not have it once: $text"
-    }
     wanted.each { what, file, text, replacement, tests ->
         File copy = File.createTempDir('slipway-mutant-', '')
         new File(library, 'vars').eachFile { new File(copy, it.name).bytes = it.bytes }
