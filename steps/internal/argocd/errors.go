@@ -151,6 +151,12 @@ var passing = map[codes.Code][]string{
 // Wordings of a controller that was started and works before it has read the projects.
 var starting = regexp.MustCompile(`project \S+ which does not exist|appprojects?\.argoproj\.io "[^"]*" not found`)
 
+// Wordings of Git in the repo server, which are those of curl and of ssh, where the network or the Git server fails it, and of a
+// program there that took too long. The code of all of them is Internal.
+var gitPassing = regexp.MustCompile(`(?i)connection (?:reset|refused|timed out|closed by remote)|operation timed out|` +
+	`could(?: not|n't) (?:connect|resolve host)|empty reply from server|early EOF|remote end hung up|` +
+	`(?:requested URL returned error:|RPC failed; HTTP) (?:408|429|500|502|503|504)\b|failed timeout after`)
+
 // Wordings of an operation's end that last although the table has them for calls.
 var lasting = []string{
 	"Manifest generation error (cached)", // nothing is generated again for an hour
@@ -165,7 +171,7 @@ func passes(message string) bool {
 		return false
 	}
 	api := &APIError{Code: codeIn(message), Message: message}
-	return starting.MatchString(message) || retry.IsTransient(classifyAnswer(api, api))
+	return starting.MatchString(message) || retry.IsTransient(classifyAnswer(api, api)) || !isTrust(message) && gitPassing.MatchString(message)
 }
 
 var codeText = regexp.MustCompile(`rpc error: code = (\w+) desc = `)

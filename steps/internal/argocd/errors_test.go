@@ -184,6 +184,7 @@ func (c classified) check(t *testing.T, err error) {
 
 func TestAnOperationThatEndedAsErrorIsJudgedByItsMessage(t *testing.T) {
 	const loading = "ComparisonError: Failed to load target state: failed to generate manifest for source 1 of 1: "
+	const fetching = loading + "rpc error: code = Internal desc = Failed to fetch default: `git fetch origin --tags --force --prune` failed "
 	for message, want := range map[string]bool{
 		unavailable:    true,
 		unknownProject: true,
@@ -195,9 +196,21 @@ func TestAnOperationThatEndedAsErrorIsJudgedByItsMessage(t *testing.T) {
 		loading + "rpc error: code = Canceled desc = context canceled":                                                                      true,
 		`failed to load openAPISchema: Get "https://10.96.0.1:443/openapi/v2": dial tcp 10.96.0.1:443: connect: connection refused`:         true,
 		"etcdserver: leader changed": true,
-		notBuilt:                     false,
-		"":                           false,
-		"no idea":                    false,
+		fetching + "exit status 128: fatal: unable to access 'https://git.example.com/x/': Failed to connect to git.example.com port 443 after 2 ms: Connection refused": true,
+		fetching + "exit status 128: fatal: unable to access 'https://git.example.com/x/': Recv failure: Connection reset by peer":                                       true,
+		fetching + "exit status 128: fatal: unable to access 'https://git.example.com/x/': Could not resolve host: git.example.com":                                      true,
+		fetching + "exit status 128: fatal: unable to access 'https://git.example.com/x/': The requested URL returned error: 502":                                        true,
+		fetching + "exit status 128: error: RPC failed; HTTP 504 curl 22 The requested URL returned error: 504\nfatal: the remote end hung up unexpectedly":              true,
+		fetching + "exit status 128: ssh: connect to host git.example.com port 22: Connection timed out":                                                                 true,
+		fetching + "exit status 128: kex_exchange_identification: Connection closed by remote host\nfatal: Could not read from remote repository.":                       true,
+		fetching + "timeout after 1m30s": true,
+		fetching + "exit status 128: fatal: unable to access 'https://git.example.com/x/': The requested URL returned error: 403":            false,
+		fetching + "exit status 128: fatal: unable to access 'https://git.example.com/x/': SSL certificate problem: self-signed certificate": false,
+		fetching + "exit status 128: git@git.example.com: Permission denied (publickey).\nfatal: Could not read from remote repository.":     false,
+		fetching + "exit status 128: remote: HTTP Basic: Access denied\nfatal: Authentication failed for 'https://git.example.com/x/'":       false,
+		notBuilt:  false,
+		"":        false,
+		"no idea": false,
 		loading + "rpc error: code = Unknown desc = Manifest generation error (cached): dial tcp 10.0.0.1:443: i/o timeout":                     false,
 		loading + "rpc error: code = Unknown desc = `helm template .` failed exit status 1: Error: parse error at (web.yaml:3): unexpected EOF": false,
 		loading + "rpc error: code = ResourceExhausted desc = grpc: received message larger than max (209715200 vs. 104857600)":                 false,
