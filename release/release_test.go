@@ -180,6 +180,7 @@ func TestABillOfMaterialsListsWhatIsInTheBinary(t *testing.T) {
 		for _, c := range bom.Components {
 			got = append(got, c.Name+" "+c.Version)
 		}
+		slices.Sort(got)
 		if diff := gocmp.Diff(linked(t, filepath.Join(twice[0], binary)), got); diff != "" {
 			t.Errorf("%s (-linked +listed):\n%s", name, diff)
 		}
@@ -193,13 +194,14 @@ func linked(t *testing.T, binary string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	modules := []string{"std " + strings.TrimPrefix(info.GoVersion, "go")}
+	modules := []string{"std " + info.GoVersion}
 	for _, module := range info.Deps {
 		if module.Replace != nil {
 			module = module.Replace
 		}
 		modules = append(modules, module.Path+" "+module.Version)
 	}
+	slices.Sort(modules)
 	return modules
 }
 
