@@ -155,6 +155,17 @@ func (w *world) syncs(want int) {
 	}
 }
 
+// deployments counts the operations that have deployed the revision.
+func (w *world) deployments(revision string) int {
+	count := 0
+	for _, entry := range w.App("web").Status.History {
+		if entry.Revision == revision {
+			count++
+		}
+	}
+	return count
+}
+
 func (w *world) fails(err error, kind failure.Kind, says string) {
 	w.t.Helper()
 	if err == nil || failure.KindOf(err) != kind || !strings.Contains(err.Error(), says) {
@@ -777,11 +788,17 @@ func TestAWatchThatLosesEventsIsNoLoss(t *testing.T) {
 			inWorld(t, argocdtest.Options{ProgressingFor: time.Minute, OperationFor: time.Minute}, argocdtest.App{}, func(w *world) {
 				w.Fail("application.Watch", argocdtest.Always, fault)
 				began := time.Now()
-				w.mustRun(w.follower(w.request(w.push("2", nil))))
+				revision := w.push("2", nil)
+				w.mustRun(w.follower(w.request(revision)))
 				if took := time.Since(began); took > 3*time.Minute {
 					w.t.Errorf("took %s", took)
 				}
-				w.syncs(1)
+				if deployed := w.deployments(revision); deployed != 1 {
+					w.t.Errorf("the revision was deployed %d times, not once", deployed)
+				}
+				if name != "dropped" { // where the watch takes the connection along, and with it a sync that is on its way
+					w.syncs(1)
+				}
 			})
 		})
 	}
