@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -784,21 +785,44 @@ func TestAWatchThatLosesEventsIsNoLoss(t *testing.T) {
 	for name, fault := range map[string]argocdtest.Fault{
 		"silent": argocdtest.Mute(0), "cut": argocdtest.CutAfter(1), "ended": argocdtest.EndAfter(2), "dropped": argocdtest.Drop(),
 	} {
+		follow := func(w *world) {
+			began := time.Now()
+			revision := w.push("2", nil)
+			w.mustRun(w.follower(w.request(revision)))
+			if took := time.Since(began); took > 3*time.Minute {
+				w.t.Errorf("took %s", took)
+			}
+			if deployed := w.deployments(revision); deployed != 1 {
+				w.t.Errorf("the revision was deployed %d times, not once", deployed)
+			}
+		}
+		options := argocdtest.Options{ProgressingFor: time.Minute, OperationFor: time.Minute}
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, argocdtest.Options{ProgressingFor: time.Minute, OperationFor: time.Minute}, argocdtest.App{}, func(w *world) {
+			inWorld(t, options, argocdtest.App{}, func(w *world) {
 				w.Fail("application.Watch", argocdtest.Always, fault)
-				began := time.Now()
-				revision := w.push("2", nil)
-				w.mustRun(w.follower(w.request(revision)))
-				if took := time.Since(began); took > 3*time.Minute {
-					w.t.Errorf("took %s", took)
-				}
-				if deployed := w.deployments(revision); deployed != 1 {
-					w.t.Errorf("the revision was deployed %d times, not once", deployed)
-				}
-				if name != "dropped" { // where the watch takes the connection along, and with it a sync that is on its way
+				follow(w)
+				// With its connection a watch takes along the sync that is on its way. Where that was not begun it is asked for again.
+				if !fault.Drop && fault.CutAfter == 0 {
 					w.syncs(1)
 				}
+			})
+		})
+		t.Run(name+" once the operation is set", func(t *testing.T) {
+			inWorld(t, options, argocdtest.App{}, func(w *world) {
+				var set atomic.Bool
+				w.Fault(func(c argocdtest.Call) argocdtest.Fault {
+					switch {
+					case c.Method == "application.Sync":
+						return argocdtest.Around(nil, func() { set.Store(true) })
+					case c.Method != "application.Watch":
+						return argocdtest.Fault{}
+					case set.Load():
+						return fault
+					}
+					return argocdtest.EndAfter(1)
+				})
+				follow(w)
+				w.syncs(1)
 			})
 		})
 	}
